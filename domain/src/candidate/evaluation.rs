@@ -1,0 +1,119 @@
+//! What a score says in words, and the check that its quotes are really in the text.
+
+use serde::{Deserialize, Serialize};
+
+use crate::score::{Importance, Score};
+
+/// A category's part in the total, as the event keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CategoryScore {
+    pub category_id: String,
+    pub importance: Importance,
+    /// `None`: the text gave no ground to stand on, a person should look.
+    pub score: Option<Score>,
+}
+
+/// Reasons behind a score. Speaks of a person, so it is sealed in the event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub summary: String,
+    pub pros: Vec<String>,
+    pub cons: Vec<String>,
+    pub interview_questions: Vec<String>,
+    /// In the rubric's order.
+    pub categories: Vec<CategoryGrade>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CategoryGrade {
+    pub category_id: String,
+    pub name: String,
+    pub score: Option<Score>,
+    pub reasoning: String,
+    pub evidence: Vec<Quote>,
+}
+
+/// Words of the resume, with their place in its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    pub quote: String,
+    /// First character, counted in Unicode code points from the start of the resume text.
+    pub start: usize,
+    /// One past the last character, counted alike.
+    pub end: usize,
+}
+
+/// How to reach a person. Fields that nobody gave or found are absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Contact {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linkedin_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub github_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub portfolio_url: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_urls: Vec<String>,
+}
+
+impl Contact {
+    /// Keeps what is given and takes from `found` only what is missing.
+    #[must_use]
+    pub fn or(self, found: Contact) -> Contact {
+        Contact {
+            first_name: self.first_name.or(found.first_name),
+            last_name: self.last_name.or(found.last_name),
+            email: self.email.or(found.email),
+            phone: self.phone.or(found.phone),
+            location: self.location.or(found.location),
+            linkedin_url: self.linkedin_url.or(found.linkedin_url),
+            github_url: self.github_url.or(found.github_url),
+            portfolio_url: self.portfolio_url.or(found.portfolio_url),
+            other_urls: if self.other_urls.is_empty() { found.other_urls } else { self.other_urls },
+        }
+    }
+}
+
+/// Finds `quote` in `text`, word for word; only the kind and amount of white space may differ. The returned quote is
+/// the text's own spelling. `None` for an empty quote or one that does not stand there.
+pub fn locate_quote(text: &str, quote: &str) -> Option<Quote> {
+    let wanted: Vec<char> = quote.split_whitespace().collect::<Vec<_>>().join(" ").chars().collect();
+    if wanted.is_empty() {
+        return None;
+    }
+    let characters: Vec<char> = text.chars().collect();
+    let (folded, origin) = fold_white_space(&characters);
+    let at = folded.windows(wanted.len()).position(|window| window == wanted.as_slice())?;
+    let start = origin[at];
+    let end = origin[at + wanted.len() - 1] + 1;
+    Some(Quote { quote: characters[start..end].iter().collect(), start, end })
+}
+
+/// The text with each run of white space as one blank, and for each character its index in the original.
+fn fold_white_space(characters: &[char]) -> (Vec<char>, Vec<usize>) {
+    let mut folded = Vec::with_capacity(characters.len());
+    let mut origin = Vec::with_capacity(characters.len());
+    for (index, character) in characters.iter().enumerate() {
+        if character.is_whitespace() {
+            if folded.last() != Some(&' ') {
+                folded.push(' ');
+                origin.push(index);
+            }
+        } else {
+            folded.push(*character);
+            origin.push(index);
+        }
+    }
+    (folded, origin)
+}

@@ -1,0 +1,63 @@
+use super::ReleaseReason;
+use crate::{CandidateId, period::Period};
+
+#[derive(Clone, Debug)]
+pub enum UsageCommand {
+    ReserveSlots(ReserveSlots),
+    CommitSlot(CommitSlot),
+    ReleaseSlot(ReleaseSlot),
+    ChangeLimit(ChangeLimit),
+    AdjustUsage(AdjustUsage),
+}
+
+/// What opens a period when nothing has happened in it yet.
+#[derive(Clone, Debug)]
+pub struct PeriodTerms {
+    pub period: Period,
+    pub plan: String,
+    pub limit: Option<u32>,
+}
+
+/// Reserves a slot for as many of `candidates` as fit, in their order; refused only when none does.
+#[derive(Clone, Debug)]
+pub struct ReserveSlots {
+    pub terms: PeriodTerms,
+    pub candidates: Vec<CandidateId>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CommitSlot {
+    pub candidate: CandidateId,
+}
+
+#[derive(Clone, Debug)]
+pub struct ReleaseSlot {
+    pub candidate: CandidateId,
+    pub reason: ReleaseReason,
+}
+
+/// Brings a new plan's limit into the running period, in the commit that changes the plan.
+#[derive(Clone, Debug)]
+pub struct ChangeLimit {
+    pub terms: PeriodTerms,
+}
+
+#[derive(Clone, Debug)]
+pub struct AdjustUsage {
+    pub terms: PeriodTerms,
+    /// Added to what is used; negative gives slots back.
+    pub delta: i32,
+    pub reason: String,
+}
+
+macro_rules! into_command {
+    ($($command:ident),*) => {$(
+        impl From<$command> for UsageCommand {
+            fn from(command: $command) -> Self {
+                Self::$command(command)
+            }
+        }
+    )*};
+}
+
+into_command!(ReserveSlots, CommitSlot, ReleaseSlot, ChangeLimit, AdjustUsage);

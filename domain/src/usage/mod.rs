@@ -1,0 +1,14 @@
+//! One tenant's billing period and its slots: the ledger behind every quota decision.
+//!
+//! reserve → commit | release. The balance is a fold over entries; nothing is ever set, corrections are entries too. A
+//! reservation commits together with the upload it is for, so parallel uploads cannot oversell.
+
+mod aggregate;
+mod command;
+mod event;
+#[cfg(test)]
+mod tests;
+
+pub use aggregate::{Usage, UsageError};
+pub use command::{AdjustUsage, ChangeLimit, CommitSlot, PeriodTerms, ReleaseSlot, ReserveSlots, UsageCommand};
+pub use event::{ReleaseReason, UsageEvent};
