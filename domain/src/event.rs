@@ -34,13 +34,18 @@ impl Event {
     /// Decodes a stored payload of the current version; older ones are upcast before.
     ///
     /// # Errors
-    /// [`UnreadableEvent`] when the noun or the shape is not known.
+    /// [`UnreadableEvent`] when the noun, the shape or the version is not known.
     pub fn decode(
         aggregate_type: &str,
         event_type: &str,
         version: &str,
         payload: Value,
     ) -> Result<Self, UnreadableEvent> {
+        let unreadable = |reason| UnreadableEvent::Payload {
+            event_type: event_type.to_owned(),
+            version: version.to_owned(),
+            reason,
+        };
         let decoded = match aggregate_type {
             "account" => serde_json::from_value(payload).map(Self::Account),
             "email_claim" => serde_json::from_value(payload).map(Self::EmailClaim),
@@ -50,11 +55,13 @@ impl Event {
             "usage" => serde_json::from_value(payload).map(Self::Usage),
             unknown => return Err(UnreadableEvent::AggregateType(unknown.to_owned())),
         };
-        decoded.map_err(|error| UnreadableEvent::Payload {
-            event_type: event_type.to_owned(),
-            version: version.to_owned(),
-            reason: error.to_string(),
-        })
+        let event: Self = decoded.map_err(|error| unreadable(error.to_string()))?;
+        // A newer program's event may parse by luck, unknown fields dropped: better parked than half understood.
+        let (known_type, known_version) = (event.event_type(), event.event_version());
+        if known_type != event_type || known_version != version {
+            return Err(unreadable(format!("this program reads it as {known_type} version {known_version}")));
+        }
+        Ok(event)
     }
 
     pub fn event_type(&self) -> String {
@@ -92,6 +99,25 @@ impl Event {
     pub fn keys(&self) -> Vec<Uuid> {
         self.clone().sealed_mut().into_iter().map(|(_, sealed)| sealed.key).collect()
     }
+}
+
+macro_rules! into_event {
+    ($($noun:ident: $event:ident,)*) => {$(
+        impl From<$event> for Event {
+            fn from(event: $event) -> Self {
+                Self::$noun(event)
+            }
+        }
+    )*};
+}
+
+into_event! {
+    Account: AccountEvent,
+    EmailClaim: EmailClaimEvent,
+    Job: JobEvent,
+    Candidate: CandidateEvent,
+    Subscription: SubscriptionEvent,
+    Usage: UsageEvent,
 }
 
 /// Gives an event enum its stable names and versions, and a list of them for the samples.
@@ -149,3 +175,100 @@ macro_rules! aggregate {
 
 pub(crate) use aggregate;
 pub(crate) use event_types;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cqrs_es::Aggregate;
+    use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        account::Account,
+        arbitrary,
+        candidate::Candidate,
+        email_claim::EmailClaim,
+        fixtures::{sealed, user},
+        job::Job,
+        samples::{known, payload},
+        subscription::Subscription,
+        usage::Usage,
+    };
+
+    #[test]
+    fn a_noun_that_is_not_known_is_refused_by_name() {
+        let refusal = Event::decode("invoice", "InvoiceSent", "1", json!({})).unwrap_err();
+        assert_eq!(refusal.to_string(), "aggregate type \"invoice\" is not known to this version");
+    }
+
+    #[test]
+    fn an_event_that_is_not_known_is_refused_with_its_name_version_and_reason() {
+        let refusal = Event::decode("job", "JobPublished", "3", json!({ "JobPublished": {} })).unwrap_err().to_string();
+        assert!(
+            refusal.starts_with("event \"JobPublished\" version 3 cannot be decoded: unknown variant"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn an_event_of_a_newer_version_is_not_half_understood() {
+        let newer = json!({ "JobDeleted": { "successor": "another job" } });
+        let refusal = Event::decode("job", "JobDeleted", "2", newer.clone()).unwrap_err().to_string();
+        assert_eq!(
+            refusal,
+            "event \"JobDeleted\" version 2 cannot be decoded: this program reads it as JobDeleted version 1"
+        );
+        assert!(Event::decode("job", "JobDeleted", "1", newer).is_ok(), "an additional field keeps the version");
+    }
+
+    #[test]
+    fn an_event_under_the_name_of_another_is_refused() {
+        assert!(Event::decode("job", "JobDeleted", "1", json!({ "RubricStarted": {} })).is_err());
+    }
+
+    #[test]
+    fn keys_are_those_of_the_sealed_values() {
+        let event = Event::Candidate(CandidateEvent::TextExtracted {
+            text_key: String::new(),
+            characters: 0,
+            pages: 0,
+            found: Some(sealed("found")),
+        });
+        assert_eq!(event.keys(), [user().0]);
+        assert!(Event::Candidate(CandidateEvent::ScoringAwaited {}).keys().is_empty());
+    }
+
+    #[test]
+    fn any_event_means_any() {
+        let mut runner = TestRunner::deterministic();
+        let mut missing: BTreeSet<String> =
+            known().into_iter().map(|(_, event_type, _)| event_type.to_owned()).collect();
+        for _ in 0..1_000 {
+            missing.remove(&arbitrary::event().new_tree(&mut runner).unwrap().current().event_type());
+        }
+        assert_eq!(missing, BTreeSet::new());
+    }
+
+    proptest! {
+        #[test]
+        fn events_come_back_from_their_json(event in arbitrary::event()) {
+            let stored = payload(&event).to_string();
+            let read = serde_json::from_str(&stored).unwrap();
+            let decoded = Event::decode(noun(&event), &event.event_type(), &event.event_version(), read);
+            prop_assert_eq!(decoded, Ok(event));
+        }
+    }
+
+    fn noun(event: &Event) -> &'static str {
+        match event {
+            Event::Account(_) => Account::TYPE,
+            Event::EmailClaim(_) => EmailClaim::TYPE,
+            Event::Job(_) => Job::TYPE,
+            Event::Candidate(_) => Candidate::TYPE,
+            Event::Subscription(_) => Subscription::TYPE,
+            Event::Usage(_) => Usage::TYPE,
+        }
+    }
+}

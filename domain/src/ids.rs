@@ -74,3 +74,42 @@ impl ClaimId {
         Self(uuid::Builder::from_custom_bytes(hash).into_uuid())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{at, march, tenant};
+
+    #[test]
+    fn a_period_has_the_same_stream_in_every_year_and_on_every_machine() {
+        assert_eq!(UsageId::of(tenant(), &march()).to_string(), "40dbdf4b-2604-5d0f-896f-ff362caa6f86");
+    }
+
+    #[test]
+    fn tenants_and_periods_have_streams_of_their_own() {
+        let next = Period { start: march().end, end: at("2026-05-14T09:26:53Z") };
+        assert_ne!(UsageId::of(tenant(), &march()), UsageId::of(tenant(), &next));
+        assert_ne!(UsageId::of(tenant(), &march()), UsageId::of(TenantId(Uuid::nil()), &march()));
+    }
+
+    #[test]
+    fn a_stream_is_found_by_the_start_of_its_period() {
+        let cut_short = Period { end: at("2026-03-20T00:00:00Z"), ..march() };
+        assert_eq!(UsageId::of(tenant(), &march()), UsageId::of(tenant(), &cut_short));
+    }
+
+    #[test]
+    fn a_claim_keeps_the_hash_but_for_the_marks_of_a_uuid() {
+        let claim = ClaimId::from_keyed_hash([0xff; 16]);
+        assert_eq!(claim.to_string(), "ffffffff-ffff-8fff-bfff-ffffffffffff");
+        assert_ne!(claim, ClaimId::from_keyed_hash([0xfe; 16]));
+    }
+
+    #[test]
+    fn ids_are_written_and_read_as_uuids() {
+        let id = tenant();
+        assert_eq!(id.to_string().parse::<TenantId>(), Ok(id));
+        assert_eq!(serde_json::to_value(id).unwrap(), serde_json::json!(id.0));
+        assert!("tenant".parse::<TenantId>().is_err());
+    }
+}

@@ -17,6 +17,13 @@ pub mod subscription;
 pub mod usage;
 pub mod work;
 
+#[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod samples;
+
 pub use envelope::{Actor, Delivery, Metadata, Recorded};
 pub use event::{Event, UnreadableEvent};
 pub use ids::{AttemptId, CandidateId, ClaimId, CommandId, EventId, JobId, TenantId, UsageId, UserId};

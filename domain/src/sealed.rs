@@ -89,3 +89,55 @@ impl<'de> Deserialize<'de> for Sealed {
         Ok(Self::new(stored.key, data))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{sealed, user};
+
+    #[test]
+    fn debug_never_shows_what_was_opened() {
+        let opened = sealed("ciphertext").opened(Clear::Open("Ada Lovelace".to_owned()));
+        let shown = format!("{opened:?} {opened:#?}");
+        assert!(!shown.contains("Ada"), "{shown}");
+        assert!(!shown.contains("ciphertext"), "{shown}");
+        assert!(shown.contains(&user().to_string()) && shown.contains("10 bytes"), "{shown}");
+    }
+
+    #[test]
+    fn equality_looks_at_key_and_ciphertext_only() {
+        let closed = sealed("ciphertext");
+        assert_eq!(closed, closed.clone().opened(Clear::Open("Ada Lovelace".to_owned())));
+        assert_eq!(closed, closed.clone().opened(Clear::Erased));
+        assert_ne!(closed, sealed("another"));
+        assert_ne!(closed, Sealed::new(Uuid::nil(), closed.data.clone()));
+    }
+
+    #[test]
+    fn only_an_opened_value_has_a_text() {
+        let mut value = sealed("ciphertext");
+        assert_eq!(value.text(), None);
+        value.open_with(Clear::Open("Ada Lovelace".to_owned()));
+        assert_eq!(value.text(), Some("Ada Lovelace"));
+        value.open_with(Clear::Erased);
+        assert_eq!(value.text(), None);
+        assert_eq!(value.opened(Clear::Open("Ada".to_owned())).text(), Some("Ada"));
+    }
+
+    #[test]
+    fn json_holds_the_key_and_the_ciphertext_in_base64_and_never_the_clear_text() {
+        let opened = sealed("ciphertext?~").opened(Clear::Open("Ada Lovelace".to_owned()));
+        let json = serde_json::json!({ "key": user().0, "data": "Y2lwaGVydGV4dD9+" });
+        assert_eq!(serde_json::to_value(&opened).unwrap(), json);
+
+        let read: Sealed = serde_json::from_value(json).unwrap();
+        assert_eq!(read, opened);
+        assert_eq!(read.text(), None, "what comes out of the store is closed");
+    }
+
+    #[test]
+    fn ciphertext_that_is_not_base64_is_refused() {
+        assert!(serde_json::from_value::<Sealed>(serde_json::json!({ "key": user().0, "data": "!" })).is_err());
+        assert!(serde_json::from_value::<Sealed>(serde_json::json!({ "key": "ada", "data": "" })).is_err());
+    }
+}

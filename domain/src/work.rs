@@ -114,3 +114,81 @@ pub fn asked_by(subject: Uuid, event: &Event) -> Option<Asked> {
     };
     Some(Asked { subject, task })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        fixtures::job,
+        samples::{self, Sample},
+    };
+
+    #[test]
+    fn every_event_asks_for_the_work_that_is_written_here_and_no_other() {
+        for sample in samples::all() {
+            let asked = match sample.event_type.as_str() {
+                "ResumeUploaded" => Some(Task::ExtractText),
+                "ScoringAwaited" => Some(Task::AwaitRubric),
+                "ScoringRequested" => Some(Task::Score),
+                "JobCreated" => Some(Task::DrawUpRubric),
+                "JobRevised" if sample.payload["JobRevised"]["rubric_outdated"] == json!(true) => {
+                    Some(Task::DrawUpRubric)
+                }
+                "RubricRecorded" => Some(Task::ScoreWaiting),
+                "RubricFailed" => Some(Task::FailWaiting),
+                "JobDeleted" => Some(Task::DeleteCandidates),
+                _ => None,
+            };
+            let subject = job().0;
+            let asked = asked.map(|task| Asked { subject, task });
+            assert_eq!(asked_by(subject, &sample.event()), asked, "{}", sample.file);
+        }
+    }
+
+    #[test]
+    fn only_a_revision_of_the_text_asks_for_a_new_rubric() {
+        let revised = |outdated: bool| {
+            let mut sample: Sample =
+                samples::all().into_iter().find(|sample| sample.event_type == "JobRevised").unwrap();
+            sample.payload["JobRevised"]["rubric_outdated"] = json!(outdated);
+            asked_by(job().0, &sample.event()).map(|asked| asked.task)
+        };
+        assert_eq!(revised(true), Some(Task::DrawUpRubric));
+        assert_eq!(revised(false), None);
+    }
+
+    #[test]
+    fn tasks_are_stored_under_stable_names_in_their_lanes() {
+        let stored = [
+            (Task::ExtractText, "extract_text", Lane::Extract),
+            (Task::DrawUpRubric, "draw_up_rubric", Lane::Rubric),
+            (Task::Score, "score", Lane::Score),
+            (Task::ScoreWaiting, "score_waiting", Lane::React),
+            (Task::AwaitRubric, "await_rubric", Lane::React),
+            (Task::FailWaiting, "fail_waiting", Lane::React),
+            (Task::DeleteCandidates, "delete_candidates", Lane::React),
+        ];
+        for (task, name, lane) in stored {
+            assert_eq!(serde_json::to_value(&task).unwrap(), json!(name));
+            assert_eq!(serde_json::from_value::<Task>(json!(name)).unwrap(), task);
+            assert_eq!(task.lane(), lane);
+        }
+    }
+
+    #[test]
+    fn lanes_are_read_by_the_name_they_are_written_by() {
+        for lane in Lane::ALL {
+            assert_eq!(lane.to_string().parse(), Ok(lane));
+            assert_eq!(serde_json::to_value(lane).unwrap(), json!(lane.name()));
+        }
+    }
+
+    #[test]
+    fn an_unknown_lane_is_told_which_there_are() {
+        let refusal = "scores".parse::<Lane>().unwrap_err().to_string();
+        assert_eq!(refusal, "\"scores\" is no lane; there are extract, rubric, score and react");
+        assert!(Lane::ALL.iter().all(|lane| refusal.contains(lane.name())));
+    }
+}

@@ -28,6 +28,7 @@ impl Account {
         Ok(vec![AccountEvent::AccountRegistered { user_id, claim_id, email, full_name, company_name }])
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "every noun evolves by the same signature")]
     fn evolve(&mut self, event: AccountEvent) {
         match event {
             AccountEvent::AccountRegistered { user_id, .. } => self.user_id = Some(user_id),

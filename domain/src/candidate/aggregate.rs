@@ -132,6 +132,9 @@ impl Candidate {
 
     fn record_score(&self, command: RecordScore) -> Decision {
         self.require_present()?;
+        if self.text_key.is_none() {
+            return Err(CandidateError::NotParsed);
+        }
         if self.last_attempt == Some(command.attempt) {
             return Ok(vec![]);
         }
@@ -160,15 +163,16 @@ impl Candidate {
         }])
     }
 
-    fn fail_scoring(&self, FailScoring { failure }: FailScoring) -> Decision {
+    fn fail_scoring(&self, FailScoring { rubric_version, failure }: FailScoring) -> Decision {
         self.require_present()?;
         match self.status {
-            // A score that stands is not lost because a newer one cannot be had: see `evolve`.
-            Status::Parsed | Status::Scored if self.requested.is_some() || self.status == Status::Parsed => {
-                Ok(vec![CandidateEvent::ScoringFailed { failure }])
-            }
-            Status::Parsed | Status::Scored | Status::Failed => Ok(vec![]),
             Status::Unknown | Status::Uploaded | Status::Processing => Err(CandidateError::NotParsed),
+            Status::Failed => Ok(vec![]),
+            Status::Scored if self.requested.is_none() => Ok(vec![]), // answered or given up before
+            // Who gives up on an older request must not end a newer one that is still under way.
+            Status::Parsed | Status::Scored if self.requested != rubric_version => Err(CandidateError::Superseded),
+            // A score that stands is not lost because a newer one cannot be had: see `evolve`.
+            Status::Parsed | Status::Scored => Ok(vec![CandidateEvent::ScoringFailed { failure }]),
         }
     }
 

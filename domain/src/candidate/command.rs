@@ -64,6 +64,8 @@ pub struct RecordScore {
 
 #[derive(Clone, Debug)]
 pub struct FailScoring {
+    /// The request that cannot be met; `None`: the rubric that the candidate waits for will not come.
+    pub rubric_version: Option<u32>,
     pub failure: Failure,
 }
 

@@ -1,7 +1,8 @@
-//! What a score says in words, and the check that its quotes are really in the text.
+//! What a score says in words, and how to reach the person it is about.
 
 use serde::{Deserialize, Serialize};
 
+use super::Quote;
 use crate::score::{Importance, Score};
 
 /// A category's part in the total, as the event keeps it.
@@ -31,16 +32,6 @@ pub struct CategoryGrade {
     pub score: Option<Score>,
     pub reasoning: String,
     pub evidence: Vec<Quote>,
-}
-
-/// Words of the resume, with their place in its text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quote {
-    pub quote: String,
-    /// First character, counted in Unicode code points from the start of the resume text.
-    pub start: usize,
-    /// One past the last character, counted alike.
-    pub end: usize,
 }
 
 /// How to reach a person. Fields that nobody gave or found are absent.
@@ -83,37 +74,4 @@ impl Contact {
             other_urls: if self.other_urls.is_empty() { found.other_urls } else { self.other_urls },
         }
     }
-}
-
-/// Finds `quote` in `text`, word for word; only the kind and amount of white space may differ. The returned quote is
-/// the text's own spelling. `None` for an empty quote or one that does not stand there.
-pub fn locate_quote(text: &str, quote: &str) -> Option<Quote> {
-    let wanted: Vec<char> = quote.split_whitespace().collect::<Vec<_>>().join(" ").chars().collect();
-    if wanted.is_empty() {
-        return None;
-    }
-    let characters: Vec<char> = text.chars().collect();
-    let (folded, origin) = fold_white_space(&characters);
-    let at = folded.windows(wanted.len()).position(|window| window == wanted.as_slice())?;
-    let start = origin[at];
-    let end = origin[at + wanted.len() - 1] + 1;
-    Some(Quote { quote: characters[start..end].iter().collect(), start, end })
-}
-
-/// The text with each run of white space as one blank, and for each character its index in the original.
-fn fold_white_space(characters: &[char]) -> (Vec<char>, Vec<usize>) {
-    let mut folded = Vec::with_capacity(characters.len());
-    let mut origin = Vec::with_capacity(characters.len());
-    for (index, character) in characters.iter().enumerate() {
-        if character.is_whitespace() {
-            if folded.last() != Some(&' ') {
-                folded.push(' ');
-                origin.push(index);
-            }
-        } else {
-            folded.push(*character);
-            origin.push(index);
-        }
-    }
-    (folded, origin)
 }

@@ -8,6 +8,7 @@ mod command;
 mod error;
 mod evaluation;
 mod event;
+mod quote;
 #[cfg(test)]
 mod tests;
 
@@ -17,5 +18,6 @@ pub use command::{
     StartExtraction, UploadResume,
 };
 pub use error::CandidateError;
-pub use evaluation::{CategoryGrade, CategoryScore, Contact, Evaluation, Quote, locate_quote};
+pub use evaluation::{CategoryGrade, CategoryScore, Contact, Evaluation};
 pub use event::{CandidateEvent, DeletionReason, Failure};
+pub use quote::{Quote, QuoteFinder, locate_quote};

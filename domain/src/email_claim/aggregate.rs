@@ -90,6 +90,7 @@ impl EmailClaim {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "every noun evolves by the same signature")]
     fn evolve(&mut self, event: EmailClaimEvent) {
         self.holder = match event {
             EmailClaimEvent::EmailClaimed { tenant_id, user_id } => Some((tenant_id, user_id)),

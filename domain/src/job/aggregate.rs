@@ -1,11 +1,13 @@
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::{CreateJob, FailRubric, JobCommand, JobError, JobEvent, RecordRubric, ReviseJob, Rubric};
 
 type Decision = Result<Vec<JobEvent>, JobError>;
 
-const TITLE_CHARS: std::ops::RangeInclusive<usize> = 1..=200;
-const DESCRIPTION_CHARS: std::ops::RangeInclusive<usize> = 10..=15_000;
+const TITLE_CHARS: RangeInclusive<usize> = 1..=200;
+const DESCRIPTION_CHARS: RangeInclusive<usize> = 10..=15_000;
 
 /// Where the rubric of the job's current text stands. The wire spells it in upper case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,13 +165,18 @@ impl Job {
 }
 
 fn check_text(title: &str, description: &str) -> Result<(), JobError> {
-    if !TITLE_CHARS.contains(&title.trim().chars().count()) {
+    if !fits(title, &TITLE_CHARS) {
         return Err(JobError::TitleLength);
     }
-    if !DESCRIPTION_CHARS.contains(&description.trim().chars().count()) {
+    if !fits(description, &DESCRIPTION_CHARS) {
         return Err(JobError::DescriptionLength);
     }
     Ok(())
+}
+
+/// Blanks around the text do not make it long enough, but they are stored and so count against the maximum.
+fn fits(text: &str, allowed: &RangeInclusive<usize>) -> bool {
+    allowed.contains(&text.trim().chars().count()) && text.chars().count() <= *allowed.end()
 }
 
 crate::event::aggregate!(Job, "job", JobCommand, JobEvent, JobError);

@@ -2,6 +2,7 @@ use super::Rubric;
 use crate::{UserId, candidate::Failure};
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a command lives for one decision")]
 pub enum JobCommand {
     CreateJob(CreateJob),
     ReviseJob(ReviseJob),

@@ -5,6 +5,7 @@ use crate::{UserId, candidate::Failure};
 
 /// One fact in a job's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "events pass by one at a time")]
 pub enum JobEvent {
     JobCreated {
         title: String,

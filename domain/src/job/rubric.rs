@@ -64,10 +64,11 @@ impl Rubric {
         }
         let mut seen = HashSet::new();
         for category in &self.categories {
-            if category.category_id.trim().is_empty() || category.name.trim().is_empty() {
+            let (id, name) = (category.category_id.trim(), category.name.trim().to_lowercase());
+            if id.is_empty() || name.is_empty() {
                 return Err(InvalidRubric::Unnamed);
             }
-            for label in [format!("id {}", category.category_id), format!("name {}", category.name.to_lowercase())] {
+            for label in [format!("id {id}"), format!("name {name}")] {
                 if !seen.insert(label) {
                     return Err(InvalidRubric::Repeated(category.name.clone()));
                 }

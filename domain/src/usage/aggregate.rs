@@ -32,8 +32,9 @@ pub struct Usage {
     pub plan: String,
     pub limit: Option<u32>,
     reserved: BTreeSet<CandidateId>,
-    committed: u32,
-    adjusted: i32,
+    committed: BTreeSet<CandidateId>,
+    /// Wider than one correction, so that no number of them runs over.
+    adjusted: i64,
 }
 
 impl Usage {
@@ -53,19 +54,24 @@ impl Usage {
 
     /// Slots reserved, committed and added by corrections.
     pub fn used(&self) -> u32 {
-        let slots = i64::try_from(self.reserved.len()).unwrap_or(i64::MAX).saturating_add(i64::from(self.committed));
-        u32::try_from(slots.saturating_add(i64::from(self.adjusted)).max(0)).unwrap_or(u32::MAX)
+        let slots = i64::try_from(self.reserved.len() + self.committed.len()).unwrap_or(i64::MAX);
+        u32::try_from(slots.saturating_add(self.adjusted).max(0)).unwrap_or(u32::MAX)
     }
 
-    /// Slots left; `None`: no limit.
+    /// Slots left; `None`: no limit. A period that nothing has opened yet has the limit of its terms, not this one.
     pub fn remaining(&self) -> Option<u32> {
         self.limit.map(|limit| limit.saturating_sub(self.used()))
     }
 
     fn reserve(&self, command: ReserveSlots) -> Decision {
         let ReserveSlots { terms, mut candidates } = command;
-        if candidates.iter().any(|candidate| self.reserved.contains(candidate)) {
+        if candidates.iter().any(|candidate| self.has_slot(*candidate)) {
             return Err(UsageError::AlreadyReserved);
+        }
+        let mut named = BTreeSet::new();
+        candidates.retain(|candidate| named.insert(*candidate)); // named twice is still one slot
+        if candidates.is_empty() {
+            return Ok(vec![]);
         }
         let mut events = self.open(&terms);
         // A limit in force is never replaced here: only ChangeLimit, in the commit of the plan change, does that.
@@ -121,6 +127,10 @@ impl Usage {
         vec![UsageEvent::PeriodOpened { period: terms.period, plan: terms.plan.clone(), limit: terms.limit }]
     }
 
+    fn has_slot(&self, candidate: CandidateId) -> bool {
+        self.reserved.contains(&candidate) || self.committed.contains(&candidate)
+    }
+
     fn require_reserved(&self, candidate: CandidateId) -> Result<(), UsageError> {
         if self.reserved.contains(&candidate) { Ok(()) } else { Err(UsageError::NotReserved) }
     }
@@ -139,12 +149,12 @@ impl Usage {
             UsageEvent::SlotsReserved { candidates } => self.reserved.extend(candidates),
             UsageEvent::SlotCommitted { candidate } => {
                 self.reserved.remove(&candidate);
-                self.committed += 1;
+                self.committed.insert(candidate);
             }
             UsageEvent::SlotReleased { candidate, .. } => {
                 self.reserved.remove(&candidate);
             }
-            UsageEvent::UsageAdjusted { delta, .. } => self.adjusted += delta,
+            UsageEvent::UsageAdjusted { delta, .. } => self.adjusted += i64::from(delta),
         }
     }
 }

@@ -1,1 +1,383 @@
+use std::collections::BTreeSet;
 
+use cqrs_es::Aggregate;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    CandidateId,
+    fixtures::{after, candidate, candidates, given, march},
+};
+
+#[test]
+fn the_first_reservation_opens_the_period() {
+    given::<Usage>(vec![]).when(reserve([1]).into()).then_expect_events(vec![opened(Some(3)), reserved([1])]);
+}
+
+#[test]
+fn a_later_reservation_finds_the_period_open() {
+    given::<Usage>(vec![opened(Some(3)), reserved([1])])
+        .when(reserve([2]).into())
+        .then_expect_events(vec![reserved([2])]);
+}
+
+#[test]
+fn a_batch_takes_what_remains_in_its_order() {
+    given::<Usage>(vec![opened(Some(3)), reserved([9])])
+        .when(reserve([4, 2, 7]).into())
+        .then_expect_events(vec![reserved([4, 2])]);
+    given::<Usage>(vec![])
+        .when(reserve([5, 4, 3, 2, 1]).into())
+        .then_expect_events(vec![opened(Some(3)), reserved([5, 4, 3])]);
+}
+
+#[test]
+fn a_batch_that_fits_is_taken_whole() {
+    given::<Usage>(vec![opened(Some(3))]).when(reserve([1, 2, 3]).into()).then_expect_events(vec![reserved([1, 2, 3])]);
+}
+
+#[test]
+fn a_full_period_refuses_with_the_known_sentence() {
+    given::<Usage>(vec![opened(Some(3)), reserved([1, 2, 3])]).when(reserve([4]).into()).then_expect_error_message(
+        "Monthly candidate limit reached (3/3). Please upgrade your plan or wait for next billing cycle.",
+    );
+}
+
+#[test]
+fn a_plan_without_candidates_refuses_the_first() {
+    let command = ReserveSlots { terms: terms(Some(0)), candidates: candidates([1]) };
+    given::<Usage>(vec![]).when(command.into()).then_expect_error(UsageError::LimitReached { used: 0, limit: 0 });
+}
+
+#[test]
+fn a_metered_plan_never_refuses() {
+    let everybody = 1..=1_000;
+    given::<Usage>(vec![opened(None)])
+        .when(reserve(everybody.clone()).into())
+        .then_expect_events(vec![reserved(everybody)]);
+}
+
+#[test]
+fn the_limit_in_force_counts_and_not_the_one_a_reservation_brings() {
+    let generous = ReserveSlots { terms: terms(Some(100)), candidates: candidates([2, 3]) };
+    given::<Usage>(vec![opened(Some(1)), reserved([1])])
+        .when(generous.into())
+        .then_expect_error(UsageError::LimitReached { used: 1, limit: 1 });
+    let metered = ReserveSlots { terms: terms(None), candidates: candidates([2, 3]) };
+    given::<Usage>(vec![opened(Some(2)), reserved([1])]).when(metered.into()).then_expect_events(vec![reserved([2])]);
+}
+
+#[test]
+fn a_candidate_with_a_slot_gets_no_second_one() {
+    given::<Usage>(vec![opened(Some(3)), reserved([1])])
+        .when(reserve([2, 1]).into())
+        .then_expect_error(UsageError::AlreadyReserved);
+    given::<Usage>(vec![opened(Some(3)), reserved([1]), committed(1)])
+        .when(reserve([1]).into())
+        .then_expect_error(UsageError::AlreadyReserved);
+}
+
+#[test]
+fn a_candidate_named_twice_gets_one_slot() {
+    given::<Usage>(vec![opened(Some(3))])
+        .when(reserve([2, 1, 2, 2, 3, 4]).into())
+        .then_expect_events(vec![reserved([2, 1, 3])]);
+}
+
+#[test]
+fn a_reservation_for_nobody_is_nothing() {
+    given::<Usage>(vec![]).when(reserve([]).into()).then_expect_events(vec![]);
+    given::<Usage>(vec![opened(Some(3)), reserved([1, 2, 3])]).when(reserve([]).into()).then_expect_events(vec![]);
+}
+
+#[test]
+fn a_reserved_slot_can_be_committed() {
+    given::<Usage>(vec![opened(Some(3)), reserved([1, 2])])
+        .when(CommitSlot { candidate: candidate(2) }.into())
+        .then_expect_events(vec![committed(2)]);
+}
+
+#[test]
+fn a_committed_slot_stays_used() {
+    let usage = after::<Usage>(vec![opened(Some(3)), reserved([1, 2]), committed(2)]);
+    assert_eq!((usage.used(), usage.remaining()), (2, Some(1)));
+}
+
+#[test]
+fn a_reserved_slot_can_be_released() {
+    let command = ReleaseSlot { candidate: candidate(2), reason: ReleaseReason::ScoringFailed };
+    given::<Usage>(vec![opened(Some(3)), reserved([1, 2])]).when(command.into()).then_expect_events(vec![released(2)]);
+}
+
+#[test]
+fn a_released_slot_is_free_for_somebody_else_and_for_a_second_try() {
+    let full_but_one = vec![opened(Some(2)), reserved([1, 2]), released(2)];
+    assert_eq!(after::<Usage>(full_but_one.clone()).remaining(), Some(1));
+    given::<Usage>(full_but_one.clone()).when(reserve([3]).into()).then_expect_events(vec![reserved([3])]);
+    given::<Usage>(full_but_one).when(reserve([2]).into()).then_expect_events(vec![reserved([2])]);
+}
+
+#[test]
+fn a_slot_is_settled_once() {
+    let commit = || CommitSlot { candidate: candidate(1) };
+    let release = || ReleaseSlot { candidate: candidate(1), reason: ReleaseReason::ExtractionFailed };
+    let untouched = vec![opened(Some(3))];
+    let taken = vec![opened(Some(3)), reserved([1]), committed(1)];
+    let freed = vec![opened(Some(3)), reserved([1]), released(1)];
+    for history in [vec![], untouched, taken, freed] {
+        given::<Usage>(history.clone()).when(commit().into()).then_expect_error(UsageError::NotReserved);
+        given::<Usage>(history).when(release().into()).then_expect_error(UsageError::NotReserved);
+    }
+}
+
+#[test]
+fn a_plan_change_brings_its_limit_into_the_running_period() {
+    let command = ChangeLimit { terms: PeriodTerms { plan: "recruiter".to_owned(), ..terms(Some(100)) } };
+    given::<Usage>(vec![opened(Some(3)), reserved([1, 2, 3])])
+        .when(command.into())
+        .then_expect_events(vec![limited("recruiter", Some(100))]);
+    let history = vec![opened(Some(3)), reserved([1, 2, 3]), limited("recruiter", Some(100))];
+    assert_eq!(after::<Usage>(history.clone()).remaining(), Some(97));
+    given::<Usage>(history).when(reserve([4]).into()).then_expect_events(vec![reserved([4])]);
+}
+
+#[test]
+fn a_plan_change_in_a_period_without_uploads_opens_it() {
+    given::<Usage>(vec![])
+        .when(ChangeLimit { terms: terms(Some(100)) }.into())
+        .then_expect_events(vec![opened(Some(100))]);
+}
+
+#[test]
+fn the_same_limit_of_the_same_plan_changes_nothing() {
+    given::<Usage>(vec![opened(Some(3))]).when(ChangeLimit { terms: terms(Some(3)) }.into()).then_expect_events(vec![]);
+}
+
+#[test]
+fn another_plan_with_the_same_limit_is_a_change() {
+    let command = ChangeLimit { terms: PeriodTerms { plan: "trial".to_owned(), ..terms(Some(3)) } };
+    given::<Usage>(vec![opened(Some(3))]).when(command.into()).then_expect_events(vec![limited("trial", Some(3))]);
+}
+
+#[test]
+fn a_limit_can_be_lifted_and_set_again() {
+    given::<Usage>(vec![opened(Some(3))])
+        .when(ChangeLimit { terms: terms(None) }.into())
+        .then_expect_events(vec![limited("free", None)]);
+    given::<Usage>(vec![opened(Some(3)), limited("free", None)])
+        .when(ChangeLimit { terms: terms(Some(3)) }.into())
+        .then_expect_events(vec![limited("free", Some(3))]);
+}
+
+#[test]
+fn a_downgrade_keeps_what_is_used_and_accepts_nothing_more() {
+    let downgraded = vec![opened(Some(5)), reserved([1, 2, 3, 4]), committed(1), limited("free", Some(2))];
+    let usage = after::<Usage>(downgraded.clone());
+    assert_eq!((usage.used(), usage.remaining()), (4, Some(0)));
+    given::<Usage>(downgraded.clone())
+        .when(reserve([5]).into())
+        .then_expect_error(UsageError::LimitReached { used: 4, limit: 2 });
+
+    let still_full = [downgraded, vec![released(2), released(3)]].concat();
+    given::<Usage>(still_full.clone())
+        .when(reserve([5]).into())
+        .then_expect_error(UsageError::LimitReached { used: 2, limit: 2 });
+    let free_again = [still_full, vec![released(4)]].concat();
+    given::<Usage>(free_again).when(reserve([5, 6]).into()).then_expect_events(vec![reserved([5])]);
+}
+
+#[test]
+fn usage_can_be_corrected_with_a_reason() {
+    given::<Usage>(vec![opened(Some(3)), reserved([1])]).when(adjust(-1).into()).then_expect_events(vec![adjusted(-1)]);
+    let corrected = vec![opened(Some(3)), reserved([1]), adjusted(2)];
+    assert_eq!(after::<Usage>(corrected.clone()).used(), 3);
+    given::<Usage>(corrected)
+        .when(reserve([2]).into())
+        .then_expect_error(UsageError::LimitReached { used: 3, limit: 3 });
+}
+
+#[test]
+fn a_correction_may_exceed_the_limit_because_it_accepts_nothing() {
+    given::<Usage>(vec![opened(Some(3))]).when(adjust(10).into()).then_expect_events(vec![adjusted(10)]);
+}
+
+#[test]
+fn a_correction_can_open_the_period() {
+    given::<Usage>(vec![]).when(adjust(1).into()).then_expect_events(vec![opened(Some(3)), adjusted(1)]);
+}
+
+#[test]
+fn a_correction_needs_a_reason() {
+    let command = AdjustUsage { reason: " \t".to_owned(), ..adjust(1) };
+    given::<Usage>(vec![opened(Some(3))]).when(command.into()).then_expect_error(UsageError::ReasonMissing);
+}
+
+#[test]
+fn a_correction_cannot_make_the_usage_negative() {
+    given::<Usage>(vec![]).when(adjust(-1).into()).then_expect_error(UsageError::BelowZero);
+    given::<Usage>(vec![opened(Some(3)), reserved([1])])
+        .when(adjust(-2).into())
+        .then_expect_error(UsageError::BelowZero);
+}
+
+#[test]
+fn a_release_after_a_correction_never_shows_less_than_nothing() {
+    let usage = after::<Usage>(vec![opened(Some(3)), reserved([1, 2]), adjusted(-2), released(1)]);
+    assert_eq!((usage.used(), usage.remaining()), (0, Some(3)));
+}
+
+#[test]
+fn no_number_of_corrections_runs_over() {
+    let mut history = vec![opened(None)];
+    history.extend((0..5).map(|_| adjusted(i32::MAX)));
+    assert_eq!(after::<Usage>(history).used(), u32::MAX);
+    let taken_back = vec![opened(None), adjusted(i32::MIN), adjusted(i32::MIN), adjusted(i32::MIN)];
+    assert_eq!(after::<Usage>(taken_back).used(), 0);
+}
+
+#[test]
+fn without_a_limit_nothing_is_counted_down() {
+    assert_eq!(after::<Usage>(vec![opened(None), reserved([1])]).remaining(), None);
+}
+
+proptest! {
+    #[test]
+    fn the_ledger_adds_up_whatever_happens(commands in prop::collection::vec(command(), 0..60)) {
+        let mut usage = Usage::default();
+        let mut ledger = Ledger::default();
+        for command in commands {
+            match usage.decide(command) {
+                Err(UsageError::LimitReached { used, limit }) => {
+                    prop_assert!(!ledger.open || ledger.limit == Some(limit), "refused by a limit that is not in force");
+                    prop_assert_eq!(i64::from(used), ledger.used());
+                    prop_assert!(used >= limit, "refused at {}/{}", used, limit);
+                }
+                Err(_) => {}
+                Ok(events) => {
+                    for event in events {
+                        ledger.enter(&event)?;
+                        usage.apply(event);
+                    }
+                }
+            }
+            prop_assert_eq!(i64::from(usage.used()), ledger.used());
+            prop_assert_eq!(usage.limit, ledger.limit);
+        }
+    }
+
+    #[test]
+    fn a_reservation_takes_all_that_fits(limit in prop::option::of(0_u32..12), parts in prop::collection::vec(0_usize..6, 0..6)) {
+        let mut usage = Usage::default();
+        let mut next = 0;
+        for size in parts {
+            let wanted: Vec<CandidateId> = (next..).take(size).map(candidate).collect();
+            next += size as u128;
+            let free = limit.map_or(usize::MAX, |limit| (limit - usage.used()) as usize);
+            let before = usage.used();
+            match usage.decide(ReserveSlots { terms: terms(limit), candidates: wanted }.into()) {
+                Ok(events) => events.into_iter().for_each(|event| usage.apply(event)),
+                Err(error) => prop_assert_eq!((error, free), (UsageError::LimitReached { used: before, limit: before }, 0)),
+            }
+            prop_assert_eq!((usage.used() - before) as usize, size.min(free));
+        }
+    }
+}
+
+/// A second bookkeeper, who knows nothing but the entries.
+#[derive(Default)]
+struct Ledger {
+    open: bool,
+    limit: Option<u32>,
+    reserved: BTreeSet<CandidateId>,
+    committed: BTreeSet<CandidateId>,
+    adjusted: i64,
+}
+
+impl Ledger {
+    fn used(&self) -> i64 {
+        (self.reserved.len() as i64 + self.committed.len() as i64 + self.adjusted).max(0)
+    }
+
+    fn enter(&mut self, event: &UsageEvent) -> Result<(), TestCaseError> {
+        if let UsageEvent::PeriodOpened { limit, .. } = event {
+            prop_assert!(!self.open, "opened twice");
+            (self.open, self.limit) = (true, *limit);
+        }
+        prop_assert!(self.open, "an entry before the period was opened: {:?}", event);
+        match event {
+            UsageEvent::PeriodOpened { .. } => {}
+            UsageEvent::LimitChanged { limit, .. } => self.limit = *limit,
+            UsageEvent::SlotsReserved { candidates } => {
+                prop_assert!(!candidates.is_empty(), "a reservation of nothing");
+                for candidate in candidates {
+                    prop_assert!(!self.committed.contains(candidate), "{} is counted twice", candidate);
+                    prop_assert!(self.reserved.insert(*candidate), "{} is counted twice", candidate);
+                }
+                let within = self.limit.is_none_or(|limit| self.used() <= i64::from(limit));
+                prop_assert!(within, "accepted beyond the limit: {} of {:?}", self.used(), self.limit);
+            }
+            UsageEvent::SlotCommitted { candidate } => {
+                prop_assert!(self.reserved.remove(candidate), "{} had no slot to commit", candidate);
+                self.committed.insert(*candidate);
+            }
+            UsageEvent::SlotReleased { candidate, .. } => {
+                prop_assert!(self.reserved.remove(candidate), "{} had no slot to release", candidate);
+            }
+            UsageEvent::UsageAdjusted { delta, .. } => {
+                prop_assert!(self.used() + i64::from(*delta) >= 0, "corrected below zero");
+                self.adjusted += i64::from(*delta);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn command() -> impl Strategy<Value = UsageCommand> {
+    let limit = || prop::option::weighted(0.8, 0_u32..12);
+    let somebody = || (1_u128..16).prop_map(candidate);
+    let reason = || prop_oneof![Just(ReleaseReason::ExtractionFailed), Just(ReleaseReason::ScoringFailed)];
+    prop_oneof![
+        4 => (limit(), prop::collection::vec(somebody(), 0..5))
+            .prop_map(|(limit, candidates)| ReserveSlots { terms: terms(limit), candidates }.into()),
+        3 => somebody().prop_map(|candidate| CommitSlot { candidate }.into()),
+        2 => (somebody(), reason()).prop_map(|(candidate, reason)| ReleaseSlot { candidate, reason }.into()),
+        1 => limit().prop_map(|limit| ChangeLimit { terms: terms(limit) }.into()),
+        1 => (-4_i32..5).prop_map(|delta| adjust(delta).into()),
+    ]
+}
+
+fn terms(limit: Option<u32>) -> PeriodTerms {
+    PeriodTerms { period: march(), plan: "free".to_owned(), limit }
+}
+
+fn opened(limit: Option<u32>) -> UsageEvent {
+    UsageEvent::PeriodOpened { period: march(), plan: "free".to_owned(), limit }
+}
+
+fn reserve(numbers: impl IntoIterator<Item = u128>) -> ReserveSlots {
+    ReserveSlots { terms: terms(Some(3)), candidates: candidates(numbers) }
+}
+
+fn reserved(numbers: impl IntoIterator<Item = u128>) -> UsageEvent {
+    UsageEvent::SlotsReserved { candidates: candidates(numbers) }
+}
+
+fn committed(number: u128) -> UsageEvent {
+    UsageEvent::SlotCommitted { candidate: candidate(number) }
+}
+
+fn released(number: u128) -> UsageEvent {
+    UsageEvent::SlotReleased { candidate: candidate(number), reason: ReleaseReason::ScoringFailed }
+}
+
+fn limited(plan: &str, limit: Option<u32>) -> UsageEvent {
+    UsageEvent::LimitChanged { plan: plan.to_owned(), limit }
+}
+
+fn adjust(delta: i32) -> AdjustUsage {
+    AdjustUsage { terms: terms(Some(3)), delta, reason: "support case 42".to_owned() }
+}
+
+fn adjusted(delta: i32) -> UsageEvent {
+    UsageEvent::UsageAdjusted { delta, reason: "support case 42".to_owned() }
+}

@@ -2,8 +2,8 @@
 //!
 //! Zero-width and tag characters can carry a whole message inside a visible word, so they go, and are counted.
 
-use super::MAX_TEXT_CHARS;
-use super::hidden::{HiddenTally, Technique};
+use super::{MAX_TEXT_CHARS, Technique};
+use super::hidden::HiddenTally;
 
 /// Appends `raw` to `out` as a person sees it; what they do not see is counted in `hidden`.
 pub fn push_visible(out: &mut String, raw: &str, hidden: &mut HiddenTally) {
@@ -81,7 +81,7 @@ pub fn tidy(raw: &str) -> (String, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::hidden::HiddenText;
+    use super::super::hidden::HiddenText;
 
     fn visible(raw: &str) -> (String, Vec<HiddenText>) {
         let (mut out, mut hidden) = (String::new(), HiddenTally::default());

@@ -1,0 +1,180 @@
+//! The write side's database handle: one SQL text for every back end, chosen at run time.
+//!
+//! Statements are fixed texts with `$n` parameters that SQLite and PostgreSQL both read; this file is the only one
+//! that knows which of them is behind it.
+
+use std::{path::Path, time::Duration};
+
+use sea_query::{Value, Values};
+use sea_query_sqlx::SqlxValues;
+use sqlx::{
+    AssertSqlSafe, FromRow, Sqlite, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+
+/// Readers beside the one writer.
+const MAX_READERS: u32 = 6;
+/// How long a writer waits for another process (an operator verb) to finish its transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_write.sql")];
+
+/// Where the write side keeps its tables.
+#[derive(Clone)]
+pub enum Db {
+    Sqlite {
+        readers: SqlitePool,
+        /// One connection: SQLite has one writer at a time anyway, and waiting here is fair and cheap.
+        writer: SqlitePool,
+    },
+}
+
+/// A write transaction. Dropping it rolls back.
+pub enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+}
+
+/// A row that every back end can give.
+pub trait Row: for<'r> FromRow<'r, SqliteRow> + Send + Unpin {}
+
+impl<T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin> Row for T {}
+
+impl Db {
+    /// Opens (and creates or upgrades) the file of the embedded store, durable on every commit.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or was written by a newer version of this program.
+    pub async fn open_sqlite(path: &Path) -> Result<Self, OpenError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT);
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        migrate(&writer).await?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(MAX_READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self::Sqlite { readers, writer })
+    }
+
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn fetch<T: Row>(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<T>, sqlx::Error> {
+        match self {
+            Self::Sqlite { readers, .. } => {
+                sqlx::query_as_with(sql, SqlxValues(Values(values))).fetch_all(readers).await
+            }
+        }
+    }
+
+    /// Begins a write transaction; waits for the writers before it.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn begin(&self) -> Result<Tx, sqlx::Error> {
+        match self {
+            Self::Sqlite { writer, .. } => Ok(Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
+        }
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
+        }
+    }
+}
+
+impl Tx {
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn fetch<T: Row>(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<T>, sqlx::Error> {
+        match self {
+            Self::Sqlite(tx) => {
+                sqlx::query_as_with(AssertSqlSafe(sql), SqlxValues(Values(values))).fetch_all(&mut **tx).await
+            }
+        }
+    }
+
+    /// Runs a statement and counts the rows it touched.
+    ///
+    /// # Errors
+    /// When the database refuses it.
+    pub async fn execute(&mut self, sql: &str, values: Vec<Value>) -> Result<u64, sqlx::Error> {
+        match self {
+            Self::Sqlite(tx) => Ok(sqlx::query_with(AssertSqlSafe(sql), SqlxValues(Values(values)))
+                .execute(&mut **tx)
+                .await?
+                .rows_affected()),
+        }
+    }
+
+    /// Inserts rows of equal width as few statements as the bind limit allows.
+    ///
+    /// # Errors
+    /// When the database refuses one of them.
+    pub async fn insert(&mut self, table: &str, columns: &[&str], rows: Vec<Vec<Value>>) -> Result<(), sqlx::Error> {
+        const MAX_BINDS: usize = 32_000; // SQLite takes 32,766, PostgreSQL 65,535
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let chunk: Vec<Vec<Value>> = rows.by_ref().take(MAX_BINDS / columns.len()).collect();
+            let sql = insert_text(table, columns, chunk.len());
+            self.execute(&sql, chunk.into_iter().flatten().collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns when the transaction is on disk.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+        }
+    }
+}
+
+fn insert_text(table: &str, columns: &[&str], rows: usize) -> String {
+    use std::fmt::Write;
+    let mut sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
+    let mut parameter = 0;
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns.len() {
+            parameter += 1;
+            let comma = if column == 0 { "" } else { ", " };
+            let _ = write!(sql, "{comma}${parameter}"); // writing to a String cannot fail
+        }
+        sql.push(')');
+    }
+    sql
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the write store cannot be opened")]
+    Database(#[from] sqlx::Error),
+    #[error("the write store was written by a newer version (schema {found}, this program knows {known})")]
+    TooNew { found: i64, known: usize },
+}
+
+/// Brings the schema up to date; `user_version` counts the migrations that are in.
+async fn migrate(writer: &SqlitePool) -> Result<(), OpenError> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *tx).await?;
+    let done = usize::try_from(found).unwrap_or(usize::MAX);
+    if done > MIGRATIONS.len() {
+        return Err(OpenError::TooNew { found, known: MIGRATIONS.len() });
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+        sqlx::raw_sql(*migration).execute(&mut *tx).await?;
+        let mark = format!("PRAGMA user_version = {}", index + 1);
+        sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *tx).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! Reading what was appended: streams for decisions, the log for everybody else, and the tables events point to.
+
+use std::{collections::HashMap, time::Duration};
+
+use cqrs_es::{
+    Aggregate,
+    persist::{PersistedEventRepository, PersistenceError, ReplayStream, SerializedEvent, SerializedSnapshot},
+};
+use starscreen_domain::{
+    CandidateId, Delivery, Event, EventId, JobId, Metadata, Recorded, TenantId, UnreadableEvent, UserId,
+    envelope::Unreadable,
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::{db::Db, upcast::upcast};
+
+/// How often a reader looks for commits of other processes (operator verbs), at most.
+const FOREIGN_COMMITS_POLL: Duration = Duration::from_millis(250);
+
+/// Streams as cqrs-es's interface wants them, over whatever database the write side has.
+#[derive(Clone)]
+pub struct EventRepository {
+    db: Db,
+}
+
+type StoredEvent = (String, String, i64, String, String, String, String);
+
+impl EventRepository {
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// The events of one tenant's aggregate after `sequence`, upcast, in order. Another tenant's aggregate has none.
+    ///
+    /// # Errors
+    /// When the database fails or an event cannot be decoded: a decision on half a history is worse than none.
+    pub async fn tail<A: Aggregate>(
+        &self,
+        tenant: Option<TenantId>,
+        id: Uuid,
+        sequence: u64,
+    ) -> Result<Vec<A::Event>, PersistenceError> {
+        const SQL: &str = "SELECT event_type, event_version, payload FROM events
+            WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 AND tenant_id IS NOT DISTINCT FROM $4
+            ORDER BY sequence";
+        let after = i64::try_from(sequence).unwrap_or(i64::MAX);
+        let values = vec![A::TYPE.into(), id.to_string().into(), after.into(), tenant.map(|tenant| tenant.0).into()];
+        let rows: Vec<(String, String, String)> = self.db.fetch(SQL, values).await.map_err(unavailable)?;
+        rows.into_iter()
+            .map(|(event_type, version, payload)| {
+                let (_, payload) = upcast(&event_type, &version, serde_json::from_str(&payload)?);
+                Ok(serde_json::from_value(payload)?)
+            })
+            .collect()
+    }
+}
+
+impl PersistedEventRepository for EventRepository {
+    async fn get_events<A: Aggregate>(&self, aggregate_id: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
+        self.get_last_events::<A>(aggregate_id, 0).await
+    }
+
+    async fn get_last_events<A: Aggregate>(
+        &self,
+        aggregate_id: &str,
+        last_sequence: usize,
+    ) -> Result<Vec<SerializedEvent>, PersistenceError> {
+        const SQL: &str = "SELECT aggregate_id, aggregate_type, sequence, event_type, event_version, payload, metadata
+            FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence";
+        let after = i64::try_from(last_sequence).unwrap_or(i64::MAX);
+        let rows: Vec<StoredEvent> =
+            self.db.fetch(SQL, vec![A::TYPE.into(), aggregate_id.into(), after.into()]).await.map_err(unavailable)?;
+        rows.into_iter().map(serialized).collect()
+    }
+
+    /// Always none: loading 1,000 events takes 5 ms, long streams are cut by design, and the bus keeps states.
+    async fn get_snapshot<A: Aggregate>(&self, _: &str) -> Result<Option<SerializedSnapshot>, PersistenceError> {
+        Ok(None)
+    }
+
+    /// Refused: events are appended by the writer, with their receipt and work in the same transaction.
+    async fn persist<A: Aggregate>(
+        &self,
+        _: &[SerializedEvent],
+        _: Option<(String, serde_json::Value, usize)>,
+    ) -> Result<(), PersistenceError> {
+        Err(unsupported("events are appended through the command bus"))
+    }
+
+    async fn stream_events<A: Aggregate>(&self, _: &str) -> Result<ReplayStream, PersistenceError> {
+        Err(unsupported("read the stream with get_events"))
+    }
+
+    async fn stream_all_events<A: Aggregate>(&self) -> Result<ReplayStream, PersistenceError> {
+        Err(unsupported("read the log: it has all events in the order of history"))
+    }
+}
+
+fn unavailable(error: sqlx::Error) -> PersistenceError {
+    PersistenceError::ConnectionError(Box::new(error))
+}
+
+fn unsupported(instead: &str) -> PersistenceError {
+    PersistenceError::UnknownError(instead.to_owned().into())
+}
+
+fn serialized(row: StoredEvent) -> Result<SerializedEvent, PersistenceError> {
+    let (aggregate_id, aggregate_type, sequence, event_type, version, payload, metadata) = row;
+    let (event_version, payload) = upcast(&event_type, &version, serde_json::from_str(&payload)?);
+    Ok(SerializedEvent {
+        aggregate_id,
+        sequence: usize::try_from(sequence).unwrap_or(0),
+        aggregate_type,
+        event_type,
+        event_version,
+        payload,
+        metadata: serde_json::from_str(&metadata)?,
+    })
+}
+
+/// The whole history by position: what projectors, auditors and the relay read.
+#[derive(Clone)]
+pub struct Log {
+    db: Db,
+    head: watch::Receiver<u64>,
+}
+
+type LoggedEvent = (
+    i64,
+    Option<Uuid>,
+    Option<i64>,
+    String,
+    String,
+    i64,
+    String,
+    String,
+    String,
+    String,
+    Uuid,
+    chrono::DateTime<chrono::Utc>,
+);
+
+impl Log {
+    pub fn new(db: Db, head: watch::Receiver<u64>) -> Self {
+        Self { db, head }
+    }
+
+    /// At most `limit` places of the log after `position`, in order and without a gap.
+    ///
+    /// # Errors
+    /// When the database fails. An event that cannot be decoded is delivered as such.
+    pub async fn read(&self, after: u64, limit: usize) -> Result<Vec<Delivery>, sqlx::Error> {
+        const SQL: &str = "SELECT position, tenant_id, tenant_position, aggregate_type, aggregate_id, sequence,
+                event_type, event_version, payload, metadata, event_id, recorded_at
+            FROM events WHERE position > $1 ORDER BY position LIMIT $2";
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows: Vec<LoggedEvent> = self.db.fetch(SQL, vec![after.into(), limit.into()]).await?;
+        Ok(rows.into_iter().map(delivery).collect())
+    }
+
+    /// # Errors
+    /// When the database fails.
+    pub async fn head(&self) -> Result<u64, sqlx::Error> {
+        let rows: Vec<(i64,)> = self.db.fetch("SELECT COALESCE(MAX(position), 0) FROM events", vec![]).await?;
+        Ok(rows.first().map_or(0, |(head,)| head.unsigned_abs()))
+    }
+
+    /// Returns when there may be more after `position`: at once for a commit of this process, after a short while
+    /// anyway for those of others.
+    pub async fn wait(&self, after: u64) {
+        let mut head = self.head.clone();
+        let committed_here = head.wait_for(|head| *head > after);
+        let _ = tokio::time::timeout(FOREIGN_COMMITS_POLL, committed_here).await; // either way the caller looks
+    }
+}
+
+fn delivery(row: LoggedEvent) -> Delivery {
+    let position = row.0.unsigned_abs();
+    let aggregate_type = row.3.clone();
+    let aggregate_id = row.4.parse().unwrap_or_default();
+    let event_type = row.6.clone();
+    let event = recorded(row).map_err(|error| Unreadable {
+        aggregate_type,
+        aggregate_id,
+        event_type,
+        reason: error.to_string(),
+    });
+    Delivery { position, event }
+}
+
+fn recorded(row: LoggedEvent) -> Result<Recorded<Event>, UnreadableEvent> {
+    let (position, tenant, tenant_position, aggregate_type, aggregate_id, sequence, event_type, version, ..) = &row;
+    let malformed = |error: serde_json::Error| UnreadableEvent::Payload {
+        event_type: event_type.clone(),
+        version: version.clone(),
+        reason: error.to_string(),
+    };
+    let payload = serde_json::from_str(&row.8).map_err(malformed)?;
+    let metadata: HashMap<String, String> = serde_json::from_str(&row.9).map_err(malformed)?;
+    let (version, payload) = upcast(event_type, version, payload);
+    Ok(Recorded {
+        position: position.unsigned_abs(),
+        tenant_position: tenant_position.map(i64::unsigned_abs),
+        tenant_id: tenant.map(TenantId),
+        event_id: EventId(row.10),
+        aggregate_id: aggregate_id.parse().map_err(|_| UnreadableEvent::Metadata("aggregate_id"))?,
+        sequence: sequence.unsigned_abs(),
+        recorded_at: row.11,
+        metadata: Metadata::from_map(&metadata)?,
+        payload: Event::decode(aggregate_type, event_type, &version, payload)?,
+        aggregate_type: aggregate_type.clone(),
+    })
+}
+
+/// Tables beside the events: receipts, keys, credentials, the candidates' index.
+#[derive(Clone)]
+pub struct Registry {
+    db: Db,
+}
+
+/// The stored answer to a request that was accepted before.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    pub request_hash: String,
+    pub answer: String,
+    pub position: u64,
+}
+
+/// A subject's key as stored.
+#[derive(Clone, Debug)]
+pub struct StoredKey {
+    pub subject_id: Uuid,
+    pub tenant_id: TenantId,
+    /// `None`: destroyed, its data can never be read again.
+    pub wrapped: Option<Vec<u8>>,
+}
+
+impl Registry {
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// # Errors
+    /// When the database fails.
+    pub async fn receipt(&self, tenant: TenantId, key: &str) -> Result<Option<Receipt>, sqlx::Error> {
+        const SQL: &str = "SELECT request_hash, answer, position FROM receipts WHERE tenant_id = $1 AND key = $2";
+        let rows: Vec<(String, String, i64)> = self.db.fetch(SQL, vec![tenant.0.into(), key.into()]).await?;
+        Ok(rows.into_iter().next().map(|(request_hash, answer, position)| Receipt {
+            request_hash,
+            answer,
+            position: position.unsigned_abs(),
+        }))
+    }
+
+    /// # Errors
+    /// When the database fails.
+    pub async fn key(&self, subject: Uuid) -> Result<Option<StoredKey>, sqlx::Error> {
+        const SQL: &str = "SELECT tenant_id, wrapped FROM subject_keys WHERE subject_id = $1";
+        let rows: Vec<(Uuid, Option<Vec<u8>>)> = self.db.fetch(SQL, vec![subject.into()]).await?;
+        Ok(rows.into_iter().next().map(|(tenant, wrapped)| StoredKey {
+            subject_id: subject,
+            tenant_id: TenantId(tenant),
+            wrapped,
+        }))
+    }
+
+    /// The user's password hash and tenant.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn credential(&self, user: UserId) -> Result<Option<(TenantId, String)>, sqlx::Error> {
+        const SQL: &str = "SELECT tenant_id, password_hash FROM credentials WHERE user_id = $1";
+        let rows: Vec<(Uuid, String)> = self.db.fetch(SQL, vec![user.0.into()]).await?;
+        Ok(rows.into_iter().next().map(|(tenant, hash)| (TenantId(tenant), hash)))
+    }
+
+    /// Candidates ever uploaded for a job, deleted ones too, at most `limit` after `after` in the order of their ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn candidates_of(
+        &self,
+        tenant: TenantId,
+        job: JobId,
+        after: CandidateId,
+        limit: u32,
+    ) -> Result<Vec<CandidateId>, sqlx::Error> {
+        const SQL: &str = "SELECT candidate_id FROM candidate_index
+            WHERE tenant_id = $1 AND job_id = $2 AND candidate_id > $3 ORDER BY candidate_id LIMIT $4";
+        let values = vec![tenant.0.into(), job.0.into(), after.0.into(), i64::from(limit).into()];
+        let rows: Vec<(Uuid,)> = self.db.fetch(SQL, values).await?;
+        Ok(rows.into_iter().map(|(id,)| CandidateId(id)).collect())
+    }
+
+    /// Whether a candidate with this id was ever taken in; a blob without one is an orphan.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn candidate_exists(&self, candidate: CandidateId) -> Result<bool, sqlx::Error> {
+        const SQL: &str = "SELECT 1 FROM candidate_index WHERE candidate_id = $1";
+        let rows: Vec<(i64,)> = self.db.fetch(SQL, vec![candidate.0.into()]).await?;
+        Ok(!rows.is_empty())
+    }
+}

@@ -1,0 +1,249 @@
+//! Work: what events asked for, claimed fairly, on a lease, with attempts and backoff.
+//!
+//! Urgent items go first, then the tenant with the least in flight, so nobody waits behind another's thousand files.
+//! A lease that runs out gives the item to somebody else; the report of a result deletes the item in its own commit,
+//! fenced by the attempt, so there is one result whatever crashes.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use chrono::Utc;
+use starscreen_domain::{
+    AttemptId, TenantId,
+    work::{Lane, Task},
+};
+use uuid::Uuid;
+
+use crate::{
+    append::{Lease, Wakes},
+    db::Db,
+};
+
+/// One work item given to a worker until its lease ends.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub lease: Lease,
+    pub tenant: TenantId,
+    pub urgent: bool,
+    /// The aggregate the item is about.
+    pub subject: Uuid,
+    pub task: Task,
+    /// Failed tries before this one.
+    pub attempts: u32,
+    pub correlation_id: Uuid,
+    /// The event that asked.
+    pub causation_id: Uuid,
+}
+
+/// How a lane stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneCount {
+    /// May be claimed now.
+    pub ready: u64,
+    /// Given to a worker.
+    pub leased: u64,
+    /// Waits for its time after a failed try.
+    pub waiting: u64,
+}
+
+#[derive(Clone)]
+pub struct WorkQueue {
+    db: Db,
+    wakes: Arc<Wakes>,
+}
+
+type ReadyItem = (Uuid, i64, Uuid, Uuid, String, i64, Uuid, Uuid);
+
+impl WorkQueue {
+    pub fn new(db: Db, wakes: Arc<Wakes>) -> Self {
+        Self { db, wakes }
+    }
+
+    /// Claims at most `limit` items of a lane, fairly, until `lease_for` from now.
+    ///
+    /// # Errors
+    /// When the database fails; nothing is claimed then.
+    pub async fn claim(&self, lane: Lane, limit: usize, lease_for: Duration) -> Result<Vec<Claimed>, sqlx::Error> {
+        let now = Utc::now().timestamp_millis();
+        let mut ready = self.ready(lane, 1, limit, now).await?;
+        if ready.len() < limit {
+            ready.extend(self.ready(lane, 0, limit, now).await?);
+        }
+        if ready.is_empty() {
+            return Ok(vec![]);
+        }
+        let chosen = fairly(ready, &self.in_flight(lane, now).await?, limit);
+        let until = now.saturating_add(millis(lease_for));
+        let mut claimed = Vec::with_capacity(chosen.len());
+        let mut tx = self.db.begin().await?;
+        for (id, urgent, tenant, subject, task, attempts, correlation_id, causation_id) in chosen {
+            let attempt = AttemptId(Uuid::now_v7());
+            // Somebody else may have taken it since it was read: then it is theirs.
+            const SQL: &str =
+                "UPDATE work SET lease = $1, leased_until_ms = $2 WHERE id = $3 AND leased_until_ms <= $4";
+            if tx.execute(SQL, vec![attempt.0.into(), until.into(), id.into(), now.into()]).await? == 0 {
+                continue;
+            }
+            let Ok(task) = serde_json::from_str(&task) else {
+                tracing::error!(work.id = %id, "work item of an unknown kind is left to a newer version");
+                continue;
+            };
+            claimed.push(Claimed {
+                lease: Lease { work_id: id, attempt },
+                tenant: TenantId(tenant),
+                urgent: urgent != 0,
+                subject,
+                task,
+                attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+                correlation_id,
+                causation_id,
+            });
+        }
+        tx.commit().await?;
+        Ok(claimed)
+    }
+
+    /// The first `limit` items of each tenant that may be claimed now.
+    async fn ready(&self, lane: Lane, urgent: i64, limit: usize, now: i64) -> Result<Vec<ReadyItem>, sqlx::Error> {
+        // Hops from tenant to tenant along the index, so a long queue of one costs nothing.
+        const SQL: &str = "WITH RECURSIVE tenants (tenant_id) AS (
+                SELECT * FROM (SELECT tenant_id FROM work WHERE lane = $1 AND urgent = $2 ORDER BY tenant_id LIMIT 1) AS first
+                UNION ALL
+                SELECT (SELECT next.tenant_id FROM work AS next
+                    WHERE next.lane = $1 AND next.urgent = $2 AND next.tenant_id > tenants.tenant_id
+                    ORDER BY next.tenant_id LIMIT 1)
+                FROM tenants WHERE tenants.tenant_id IS NOT NULL
+            )
+            SELECT item.id, item.urgent, item.tenant_id, item.subject, item.task, item.attempts,
+                item.correlation_id, item.causation_id
+            FROM tenants JOIN work AS item ON item.id IN (
+                SELECT own.id FROM work AS own
+                WHERE own.lane = $1 AND own.urgent = $2 AND own.tenant_id = tenants.tenant_id
+                    AND own.not_before_ms <= $3 AND own.leased_until_ms <= $3
+                ORDER BY own.id LIMIT $4)
+            ORDER BY item.id";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.db.fetch(SQL, vec![lane.name().into(), urgent.into(), now.into(), limit.into()]).await
+    }
+
+    async fn in_flight(&self, lane: Lane, now: i64) -> Result<HashMap<Uuid, usize>, sqlx::Error> {
+        const SQL: &str =
+            "SELECT tenant_id, COUNT(*) FROM work WHERE lane = $1 AND leased_until_ms > $2 GROUP BY tenant_id";
+        let rows: Vec<(Uuid, i64)> = self.db.fetch(SQL, vec![lane.name().into(), now.into()]).await?;
+        Ok(rows.into_iter().map(|(tenant, count)| (tenant, usize::try_from(count).unwrap_or(0))).collect())
+    }
+
+    /// Gives an item back, to be tried again after `pause`. `counts`: the try was one of its attempts.
+    /// False when the lease was lost.
+    ///
+    /// # Errors
+    /// When the database fails; the lease then ends by itself.
+    pub async fn give_back(
+        &self,
+        lease: Lease,
+        pause: Duration,
+        reason: &str,
+        counts: bool,
+    ) -> Result<bool, sqlx::Error> {
+        const SQL: &str = "UPDATE work SET lease = NULL, leased_until_ms = 0, not_before_ms = $1,
+            attempts = attempts + $2, last_error = $3 WHERE id = $4 AND lease = $5";
+        let not_before = Utc::now().timestamp_millis().saturating_add(millis(pause));
+        let mut tx = self.db.begin().await?;
+        let values = vec![
+            not_before.into(),
+            i64::from(counts).into(),
+            reason.into(),
+            lease.work_id.into(),
+            lease.attempt.0.into(),
+        ];
+        let touched = tx.execute(SQL, values).await?;
+        tx.commit().await?;
+        Ok(touched > 0)
+    }
+
+    /// Finishes an item that led to nothing new. False when the lease was lost.
+    ///
+    /// # Errors
+    /// When the database fails; the item then comes again.
+    pub async fn complete(&self, lease: Lease) -> Result<bool, sqlx::Error> {
+        let mut tx = self.db.begin().await?;
+        let sql = "DELETE FROM work WHERE id = $1 AND lease = $2";
+        let touched = tx.execute(sql, vec![lease.work_id.into(), lease.attempt.0.into()]).await?;
+        tx.commit().await?;
+        Ok(touched > 0)
+    }
+
+    /// Prolongs a lease. False when it was lost.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn extend(&self, lease: Lease, lease_for: Duration) -> Result<bool, sqlx::Error> {
+        let until = Utc::now().timestamp_millis().saturating_add(millis(lease_for));
+        let mut tx = self.db.begin().await?;
+        let sql = "UPDATE work SET leased_until_ms = $1 WHERE id = $2 AND lease = $3";
+        let touched = tx.execute(sql, vec![until.into(), lease.work_id.into(), lease.attempt.0.into()]).await?;
+        tx.commit().await?;
+        Ok(touched > 0)
+    }
+
+    /// Ends all leases: for the start of a process that is the only one, whose predecessor's workers are gone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_all_leases(&self) -> Result<u64, sqlx::Error> {
+        let mut tx = self.db.begin().await?;
+        let sql = "UPDATE work SET lease = NULL, leased_until_ms = 0 WHERE leased_until_ms > 0";
+        let touched = tx.execute(sql, vec![]).await?;
+        tx.commit().await?;
+        Lane::ALL.into_iter().for_each(|lane| self.wakes.wake(lane));
+        Ok(touched)
+    }
+
+    /// # Errors
+    /// When the database fails.
+    pub async fn count(&self, lane: Lane) -> Result<LaneCount, sqlx::Error> {
+        const SQL: &str =
+            "SELECT CASE WHEN leased_until_ms > $2 THEN 1 WHEN not_before_ms > $2 THEN 2 ELSE 0 END AS place,
+            COUNT(*) FROM work WHERE lane = $1 GROUP BY place";
+        let now = Utc::now().timestamp_millis();
+        let rows: Vec<(i64, i64)> = self.db.fetch(SQL, vec![lane.name().into(), now.into()]).await?;
+        let mut count = LaneCount::default();
+        for (place, items) in rows {
+            match place {
+                1 => count.leased = items.unsigned_abs(),
+                2 => count.waiting = items.unsigned_abs(),
+                _ => count.ready = items.unsigned_abs(),
+            }
+        }
+        Ok(count)
+    }
+
+    /// Returns when there may be something in the lane.
+    pub async fn woken(&self, lane: Lane) {
+        self.wakes.woken(lane).await;
+    }
+
+    /// The lane has room again: look for more.
+    pub fn wake(&self, lane: Lane) {
+        self.wakes.wake(lane);
+    }
+}
+
+/// Urgent first, then whoever would have the least in flight with this item, then by age.
+fn fairly(ready: Vec<ReadyItem>, in_flight: &HashMap<Uuid, usize>, limit: usize) -> Vec<ReadyItem> {
+    let mut turns: HashMap<(Uuid, i64), usize> = HashMap::new();
+    let mut ranked: Vec<(i64, usize, Uuid, ReadyItem)> = ready
+        .into_iter()
+        .map(|item| {
+            let (id, urgent, tenant, ..) = item;
+            let turn = turns.entry((tenant, urgent)).or_insert_with(|| in_flight.get(&tenant).copied().unwrap_or(0));
+            *turn += 1;
+            (-urgent, *turn, id, item)
+        })
+        .collect();
+    ranked.sort_by_key(|(urgent, turn, id, _)| (*urgent, *turn, *id));
+    ranked.into_iter().take(limit).map(|(.., item)| item).collect()
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,134 @@
+//! Our own follow-ups to events: the worker of the lane `react`.
+//!
+//! What concerns many candidates is many commands, each with its event, so that an auditor reads every one. A reaction
+//! that is cut in the middle starts over; what it did already is then a command without an effect.
+
+use starscreen_domain::{
+    CandidateId, JobId,
+    candidate::{Candidate, DeletionReason, FailScoring, Failure, ScoreCandidate, Status},
+    job::{Job, RubricStatus},
+    usage::ReleaseReason,
+};
+
+use super::{WorkError, Workers, again, failure};
+use crate::{
+    candidate::{release_slot, remove},
+    error::CommandError,
+    work::Claimed,
+};
+
+/// Candidates looked up at once.
+const PAGE: u32 = 500;
+
+const NO_RUBRIC: &str = "The job has no rubric, so the resume could not be scored. Save the job's description again, \
+                         then upload the resume again.";
+
+impl Workers {
+    pub(super) async fn score_waiting(&self, item: &Claimed) -> Result<(), WorkError> {
+        let job_id = JobId(item.subject);
+        let mut after = CandidateId::default();
+        loop {
+            let Some(version) = self.bus.read::<Job>(item.tenant, job_id).await?.current_rubric() else { break };
+            let page = self.page(item, job_id, after).await?;
+            let Some(last) = page.last() else { break };
+            after = *last;
+            for id in page {
+                let context = self.on_behalf_of(item);
+                let asked = self.bus.commit(context, move |unit| {
+                    Box::pin(async move {
+                        unit.decide::<Candidate>(id, ScoreCandidate { rubric_version: version }).await.map(|_| ())
+                    })
+                });
+                or_moot(asked.await)?;
+            }
+        }
+        self.done(item).await
+    }
+
+    pub(super) async fn await_rubric(&self, item: &Claimed) -> Result<(), WorkError> {
+        let id = CandidateId(item.subject);
+        let candidate = self.bus.read::<Candidate>(item.tenant, id).await?;
+        if candidate.deleted || candidate.status != Status::Parsed {
+            return self.done(item).await;
+        }
+        let job = self.bus.read::<Job>(item.tenant, candidate.job_id.unwrap_or_default()).await?;
+        if job.deleted {
+            return self.delete_late_upload(item, id).await;
+        }
+        match job.rubric_status {
+            RubricStatus::Completed => self.request_score(item, id, job.rubric_version).await,
+            RubricStatus::Failed => self.fail_scoring(item, id, None, "rubric_failed", NO_RUBRIC).await,
+            // Its arrival, or failure, looks for this candidate then.
+            RubricStatus::Pending | RubricStatus::Processing => self.done(item).await,
+        }
+    }
+
+    pub(super) async fn fail_waiting(&self, item: &Claimed) -> Result<(), WorkError> {
+        let job_id = JobId(item.subject);
+        let mut after = CandidateId::default();
+        loop {
+            if self.bus.read::<Job>(item.tenant, job_id).await?.rubric_status != RubricStatus::Failed {
+                break; // revised since: a new rubric is on its way
+            }
+            let page = self.page(item, job_id, after).await?;
+            let Some(last) = page.last() else { break };
+            after = *last;
+            for id in page {
+                if self.bus.read::<Candidate>(item.tenant, id).await?.status != Status::Parsed {
+                    continue;
+                }
+                or_moot(self.fail_one(item, id, failure("rubric_failed", NO_RUBRIC)).await)?;
+            }
+        }
+        self.done(item).await
+    }
+
+    async fn fail_one(&self, item: &Claimed, id: CandidateId, reason: Failure) -> Result<(), CommandError> {
+        self.bus
+            .commit(self.on_behalf_of(item).in_turn(), move |unit| {
+                let failure = reason.clone();
+                Box::pin(async move {
+                    let before = unit.state::<Candidate>(id).await?;
+                    if before.status == Status::Parsed {
+                        let command = FailScoring { rubric_version: before.requested, failure };
+                        unit.decide::<Candidate>(id, command).await?;
+                        release_slot(unit, id, &before, ReleaseReason::ScoringFailed).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+            .map(|_| ())
+    }
+
+    pub(super) async fn delete_candidates(&self, item: &Claimed) -> Result<(), WorkError> {
+        let job_id = JobId(item.subject);
+        let mut after = CandidateId::default();
+        loop {
+            let page = self.page(item, job_id, after).await?;
+            let Some(last) = page.last() else { break };
+            after = *last;
+            for id in page {
+                let context = self.on_behalf_of(item).in_turn();
+                let deleted = self.bus.commit(context, move |unit| {
+                    Box::pin(async move { remove(unit, id, DeletionReason::JobDeleted).await })
+                });
+                or_moot(deleted.await)?;
+            }
+        }
+        self.done(item).await
+    }
+
+    async fn page(&self, item: &Claimed, job: JobId, after: CandidateId) -> Result<Vec<CandidateId>, WorkError> {
+        let page = self.bus.registry().candidates_of(item.tenant, job, after, PAGE).await;
+        page.map_err(|error| again(&error))
+    }
+}
+
+/// A candidate that no longer wants it is passed over; what can be tried again ends the reaction for now.
+fn or_moot<T>(outcome: Result<T, CommandError>) -> Result<(), WorkError> {
+    match outcome.map_err(WorkError::from) {
+        Ok(_) | Err(WorkError::Moot(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

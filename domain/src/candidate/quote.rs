@@ -1,0 +1,179 @@
+//! The check that a grade's quotes are really in the resume: whatever is not there word for word is no evidence.
+
+use serde::{Deserialize, Serialize};
+
+/// Words of the resume, with their place in its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    pub quote: String,
+    /// First character, counted in Unicode code points from the start of the resume text.
+    pub start: usize,
+    /// One past the last character, counted alike.
+    pub end: usize,
+}
+
+/// Finds quotes in one text, word for word; only the kind and amount of white space may differ.
+///
+/// The text is folded once for all its quotes, and a search takes time linear in it, however hostile the two are.
+pub struct QuoteFinder<'t> {
+    text: &'t str,
+    /// The text with each run of white space as one blank.
+    folded: String,
+    /// Where each character of `folded` comes from, in order.
+    origins: Vec<Origin>,
+}
+
+/// One character's places: byte in the folded text, byte and character in the original.
+struct Origin {
+    folded_byte: usize,
+    byte: usize,
+    character: usize,
+}
+
+impl<'t> QuoteFinder<'t> {
+    pub fn new(text: &'t str) -> Self {
+        let mut folded = String::with_capacity(text.len());
+        let mut origins = Vec::with_capacity(text.len());
+        for (character, (byte, letter)) in text.char_indices().enumerate() {
+            let letter = if letter.is_whitespace() { ' ' } else { letter };
+            if letter == ' ' && folded.ends_with(' ') {
+                continue;
+            }
+            origins.push(Origin { folded_byte: folded.len(), byte, character });
+            folded.push(letter);
+        }
+        Self { text, folded, origins }
+    }
+
+    /// The first place of `quote`, in the text's own spelling. `None` for an empty quote or one that does not stand
+    /// there.
+    pub fn locate(&self, quote: &str) -> Option<Quote> {
+        let wanted = quote.split_whitespace().collect::<Vec<_>>().join(" ");
+        let last_letter = wanted.chars().next_back()?;
+        let at = self.folded.find(&wanted)?;
+        let first = self.origin(at)?;
+        let last = self.origin(at + wanted.len() - last_letter.len_utf8())?;
+        // Neither end of a quote is white space, so its last character is as long here as there.
+        let quote = self.text.get(first.byte..last.byte + last_letter.len_utf8())?.to_owned();
+        Some(Quote { quote, start: first.character, end: last.character + 1 })
+    }
+
+    fn origin(&self, folded_byte: usize) -> Option<&Origin> {
+        let index = self.origins.binary_search_by_key(&folded_byte, |origin| origin.folded_byte).ok()?;
+        self.origins.get(index)
+    }
+}
+
+/// Finds one quote; for many in one text, keep a [`QuoteFinder`].
+pub fn locate_quote(text: &str, quote: &str) -> Option<Quote> {
+    QuoteFinder::new(text).locate(quote)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RESUME: &str = "Ada  Lovelace\n\nWrote the\tfirst\u{a0}program, in Zürich 🚀.";
+
+    #[test]
+    fn a_quote_is_found_with_its_place() {
+        assert_eq!(locate_quote(RESUME, "Lovelace"), Some(quote("Lovelace", 5, 13)));
+    }
+
+    #[test]
+    fn only_white_space_may_differ_and_the_text_keeps_its_own() {
+        assert_eq!(locate_quote(RESUME, "  Ada\nLovelace "), Some(quote("Ada  Lovelace", 0, 13)));
+        assert_eq!(locate_quote(RESUME, "the first program"), Some(quote("the\tfirst\u{a0}program", 21, 38)));
+    }
+
+    #[test]
+    fn a_quote_with_other_words_or_letters_is_not_found() {
+        for invented in ["Lady Lovelace", "lovelace", "AdaLovelace", "Ada Lovelace. Wrote", "programs"] {
+            assert_eq!(locate_quote(RESUME, invented), None, "{invented}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_quote() {
+        assert_eq!(locate_quote(RESUME, ""), None);
+        assert_eq!(locate_quote(RESUME, " \n\u{a0}"), None);
+        assert_eq!(locate_quote("", "Ada"), None);
+        assert_eq!(locate_quote(" ", " "), None);
+    }
+
+    #[test]
+    fn places_are_counted_in_characters_and_not_in_bytes() {
+        assert_eq!(locate_quote(RESUME, "Zürich 🚀"), Some(quote("Zürich 🚀", 43, 51)));
+        assert_eq!(locate_quote("ü\u{3000}é\u{2003}🚀x", "é 🚀"), Some(quote("é\u{2003}🚀", 2, 5)));
+    }
+
+    #[test]
+    fn of_two_places_the_first_is_given() {
+        assert_eq!(locate_quote("Rust, Go, Rust", "Rust"), Some(quote("Rust", 0, 4)));
+    }
+
+    #[test]
+    fn one_finder_serves_many_quotes() {
+        let finder = QuoteFinder::new(RESUME);
+        assert_eq!(finder.locate("Ada"), Some(quote("Ada", 0, 3)));
+        assert_eq!(finder.locate("Grace"), None);
+        assert_eq!(finder.locate("🚀."), Some(quote("🚀.", 50, 52)));
+    }
+
+    /// A comparison of the quote at every place of the text would take 10¹⁰ steps: minutes, not milliseconds.
+    #[test]
+    fn a_hostile_quote_in_a_long_text_takes_no_longer_than_any_other() {
+        let text = "a".repeat(200_000);
+        let finder = QuoteFinder::new(&text);
+        for tail in ["b", "ab", "aab", "aaab"] {
+            assert_eq!(finder.locate(&format!("{}{tail}", "a".repeat(100_000))), None);
+        }
+        assert_eq!(finder.locate(&format!("b{}", "a".repeat(100_000))), None);
+        assert_eq!(finder.locate(&format!("{}b{}", "a".repeat(50_000), "a".repeat(50_000))), None);
+        assert_eq!(finder.locate(&"a".repeat(100_000)).map(|found| (found.start, found.end)), Some((0, 100_000)));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_in_the_text_is_found_and_its_place_slices_to_it(text in text(), from: prop::sample::Index, size in 1_usize..20) {
+            let characters: Vec<char> = text.chars().collect();
+            prop_assume!(!characters.is_empty());
+            let from = from.index(characters.len());
+            let taken: String = characters[from..].iter().take(size).collect();
+            let found = locate_quote(&text, &taken);
+            prop_assert_eq!(found.is_none(), taken.trim().is_empty());
+            if let Some(found) = found {
+                prop_assert_eq!(characters[found.start..found.end].iter().collect::<String>(), found.quote.clone());
+                prop_assert_eq!(words(&found.quote), words(&taken));
+                prop_assert!(found.start <= from + taken.chars().take_while(|letter| letter.is_whitespace()).count());
+            }
+        }
+
+        #[test]
+        fn a_quote_is_found_exactly_when_its_words_are_there(text in text(), wanted in text()) {
+            let there = !words(&wanted).is_empty() && words(&text).contains(&words(&wanted));
+            prop_assert_eq!(locate_quote(&text, &wanted).is_some(), there);
+        }
+
+        #[test]
+        fn white_space_in_the_quote_does_not_matter(text in text(), wanted in text(), gap in "[ \t\n\u{a0}\u{2003}]{1,3}") {
+            let respaced = wanted.split_whitespace().collect::<Vec<_>>().join(&gap);
+            prop_assert_eq!(locate_quote(&text, &wanted), locate_quote(&text, &respaced));
+        }
+    }
+
+    /// Few letters, so that chance finds something; one to four bytes long, as white space is one to three.
+    fn text() -> impl Strategy<Value = String> {
+        "[abü🚀 \n\u{a0}\u{2003}]{0,40}"
+    }
+
+    fn words(text: &str) -> String {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn quote(quote: &str, start: usize, end: usize) -> Quote {
+        Quote { quote: quote.to_owned(), start, end }
+    }
+}

@@ -1,0 +1,220 @@
+//! Cuts a page along its white space: into bands from top to bottom, and into columns where a gutter runs through bands.
+//!
+//! The widest range of bands with a gutter is cut first, so that a heading over two columns stays over both. The hard
+//! part is what is not a column: dates at the right margin, and small tables, are read line by line.
+
+use super::lines::{self, Line, baseline};
+use super::Word;
+
+/// Columns within columns within columns; more is a table.
+const MAX_DEPTH: usize = 4;
+/// Gutters are wider than blanks, in em of the text around them.
+const MIN_GUTTER_EM: f64 = 0.9;
+/// A column has this many lines or more.
+const MIN_COLUMN_LINES: usize = 3;
+/// Mean length of a column's lines; bullets and numbers stay below it.
+const MIN_COLUMN_CHARS: f64 = 4.0;
+/// Lines of notes (dates, places) are shorter than this in the mean.
+const MAX_NOTE_CHARS: f64 = 32.0;
+/// Share of the notes that stand on a line of the text they belong to.
+const MIN_ALIGNED: f64 = 0.8;
+/// Baselines closer than this many points are one line.
+const SAME_LINE_POINTS: f64 = 0.5;
+/// Lines of a paragraph follow each other within this many em.
+const MAX_LEADING_EM: f64 = 1.8;
+/// Lines that follow each other like this are running text and not notes.
+const RUNNING_LINES: usize = 3;
+/// Cells of a table are shorter than this in the mean, and there are few rows.
+const MAX_CELL_CHARS: f64 = 20.0;
+const MAX_TABLE_ROWS: usize = 12;
+/// Ranges of bands that are tried from one start; pages that need more are not text.
+const MAX_TRIES: usize = 16;
+
+type Band<'a> = Vec<&'a Word>;
+
+/// A strip of white between two x.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Gap {
+    left: f64,
+    right: f64,
+}
+
+impl Gap {
+    fn width(self) -> f64 {
+        self.right - self.left
+    }
+
+    fn middle(self) -> f64 {
+        f64::midpoint(self.left, self.right)
+    }
+}
+
+/// All lines of a page in reading order.
+pub fn in_order(words: &[Word]) -> Vec<Line<'_>> {
+    let mut out = Vec::new();
+    cut(words.iter().collect(), MAX_DEPTH, &mut out);
+    out
+}
+
+fn cut<'a>(words: Vec<&'a Word>, depth: usize, out: &mut Vec<Line<'a>>) {
+    let bands = bands(words);
+    let mut start = 0;
+    while start < bands.len() {
+        let columns = if depth > 0 { columns_from(&bands[start..]) } else { None };
+        if let Some((length, gutter)) = columns {
+            let range = bands[start..start + length].iter().flatten().copied();
+            let (left, right) = range.partition(|word| word.bounds.x1 <= gutter);
+            cut(left, depth - 1, out);
+            cut(right, depth - 1, out);
+            start += length;
+        } else {
+            out.extend(lines::find(&bands[start]));
+            start += 1;
+        }
+    }
+}
+
+/// Words that lie above each other's lines without white between them, from top to bottom.
+fn bands(mut words: Vec<&Word>) -> Vec<Band<'_>> {
+    words.sort_by(|a, b| a.strip().0.total_cmp(&b.strip().0));
+    let mut bands: Vec<Band<'_>> = Vec::new();
+    let mut bottom = f64::NEG_INFINITY;
+    for word in words {
+        let (top, word_bottom) = word.strip();
+        match bands.last_mut() {
+            Some(band) if top <= bottom => band.push(word),
+            _ => bands.push(vec![word]),
+        }
+        bottom = bottom.max(word_bottom);
+    }
+    bands
+}
+
+/// The longest range of bands from the first one that has columns, and the x that parts them.
+fn columns_from(bands: &[Band<'_>]) -> Option<(usize, f64)> {
+    let mut open = vec![Gap { left: f64::NEG_INFINITY, right: f64::INFINITY }];
+    let (mut leftmost, mut rightmost) = (f64::INFINITY, f64::NEG_INFINITY);
+    let mut candidates: Vec<(usize, Vec<Gap>)> = Vec::new();
+    for (index, band) in bands.iter().enumerate() {
+        open = open.iter().flat_map(|gap| without(*gap, band)).collect();
+        for word in band {
+            leftmost = leftmost.min(word.bounds.x0);
+            rightmost = rightmost.max(word.bounds.x1);
+        }
+        let is_between = |gap: &Gap| gap.left >= leftmost && gap.right <= rightmost;
+        let gutters: Vec<Gap> = open.iter().copied().filter(is_between).collect();
+        if !gutters.is_empty() {
+            candidates.push((index + 1, gutters));
+        }
+    }
+    candidates.iter().rev().take(MAX_TRIES).find_map(|(length, gutters)| {
+        let words: Vec<&Word> = bands[..*length].iter().flatten().copied().collect();
+        Some((*length, widest_gutter(&words, gutters)?))
+    })
+}
+
+/// What is left white of a gap when a band is laid over it.
+fn without(gap: Gap, band: &Band<'_>) -> Vec<Gap> {
+    let mut spans: Vec<(f64, f64)> = band.iter().map(|word| (word.bounds.x0, word.bounds.x1)).collect();
+    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut pieces = Vec::new();
+    let mut left = gap.left;
+    for (start, end) in spans {
+        if start > left && left < gap.right {
+            pieces.push(Gap { left, right: start.min(gap.right) });
+        }
+        left = left.max(end);
+    }
+    if left < gap.right {
+        pieces.push(Gap { left, right: gap.right });
+    }
+    pieces
+}
+
+fn widest_gutter(words: &[&Word], gutters: &[Gap]) -> Option<f64> {
+    let min_width = MIN_GUTTER_EM * median_size(words)?;
+    let mut widest: Option<Gap> = None;
+    for gap in gutters {
+        let is_wider = widest.is_none_or(|widest| gap.width() > widest.width());
+        if gap.width() > min_width && is_wider && parts_columns(words, gap.middle()) {
+            widest = Some(*gap);
+        }
+    }
+    widest.map(Gap::middle)
+}
+
+fn median_size(words: &[&Word]) -> Option<f64> {
+    let mut sizes: Vec<f64> = words.iter().map(|word| word.size).collect();
+    sizes.sort_by(f64::total_cmp);
+    sizes.get(sizes.len() / 2).copied()
+}
+
+/// Whether the words left and right of `x` are columns, each to be read from top to bottom.
+fn parts_columns(words: &[&Word], x: f64) -> bool {
+    let (left, right): (Vec<&Word>, Vec<&Word>) = words.iter().copied().partition(|word| word.bounds.x1 <= x);
+    let (left, right) = (Side::of(&left), Side::of(&right));
+    left.is_a_column() && right.is_a_column() && !left.annotates(&right) && !right.annotates(&left) && {
+        let is_table = left.is_cells_of(&right) && right.is_cells_of(&left);
+        !is_table
+    }
+}
+
+/// The lines on one side of a gutter.
+struct Side<'a> {
+    lines: Vec<Line<'a>>,
+    mean_chars: f64,
+}
+
+impl<'a> Side<'a> {
+    #[expect(clippy::cast_precision_loss, reason = "a page has thousands of characters")]
+    fn of(words: &[&'a Word]) -> Self {
+        let lines = lines::find(words);
+        let chars: usize = words.iter().map(|word| word.chars()).sum();
+        let mean_chars = chars as f64 / lines.len().max(1) as f64;
+        Self { lines, mean_chars }
+    }
+
+    fn is_a_column(&self) -> bool {
+        self.lines.len() >= MIN_COLUMN_LINES && self.mean_chars >= MIN_COLUMN_CHARS
+    }
+
+    /// Whether this side is notes on lines of the other: short, each on such a line, and dates or standing alone.
+    fn annotates(&self, other: &Side<'_>) -> bool {
+        self.mean_chars < MAX_NOTE_CHARS
+            && self.is_aligned_with(other)
+            && (is_most(self.lines.iter().filter(|line| has_date(line)).count(), self.lines.len())
+                || is_most(self.lines_alone(), self.lines.len()))
+    }
+
+    fn is_cells_of(&self, other: &Side<'_>) -> bool {
+        self.mean_chars < MAX_CELL_CHARS && self.lines.len() <= MAX_TABLE_ROWS && self.is_aligned_with(other)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a page has hundreds of lines")]
+    fn is_aligned_with(&self, other: &Side<'_>) -> bool {
+        let theirs: Vec<f64> = other.lines.iter().map(baseline).collect(); // from top to bottom
+        let is_aligned = |line: &&Line<'_>| {
+            let ours = baseline(line);
+            let next = theirs.partition_point(|their| *their < ours - SAME_LINE_POINTS);
+            theirs.get(next).is_some_and(|their| (their - ours).abs() <= SAME_LINE_POINTS)
+        };
+        self.lines.iter().filter(is_aligned).count() as f64 > MIN_ALIGNED * self.lines.len() as f64
+    }
+
+    /// Lines that are not part of running text.
+    fn lines_alone(&self) -> usize {
+        let follows = |a: &Line<'_>, b: &Line<'_>| {
+            let size = a.iter().chain(b).map(|word| word.size).fold(0.0, f64::max);
+            baseline(b) - baseline(a) <= MAX_LEADING_EM * size
+        };
+        self.lines.chunk_by(follows).filter(|run| run.len() < RUNNING_LINES).map(<[_]>::len).sum()
+    }
+}
+
+fn is_most(count: usize, total: usize) -> bool {
+    count * 2 >= total
+}
+
+fn has_date(line: &Line<'_>) -> bool {
+    line.iter().any(|word| word.text.chars().filter(char::is_ascii_digit).count() >= 4)
+}

@@ -1,0 +1,313 @@
+//! Finds in one statement the words that a resume can be searched for.
+//!
+//! A statement is cut where words stop saying something about the trade. What is left between the cuts is a term, in
+//! the job's own spelling, so that whoever reads the rubric recognises it.
+
+use super::{
+    degrees::{self, Level},
+    lexicon::{is_conduct, is_frame, is_function, is_opening_verb},
+    words::{Word, words},
+    years,
+};
+
+/// Something to look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// As a person would write it: `patient triage`, `Python or Go`.
+    pub text: String,
+    pub kind: Kind,
+    /// Written like a name.
+    pub named: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Skill,
+    /// A way of working, such as reliability.
+    Conduct,
+    /// A certificate, licence or registration.
+    Licence,
+    Degree,
+    Years,
+}
+
+/// The longest term; longer ones are cut, as nobody writes them the same way twice.
+const MAX_WORDS: usize = 4;
+/// More choices than this are a list of examples.
+const MAX_CHOICES: usize = 6;
+
+/// How a word is parted from the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    None,
+    List,
+    Or,
+    Hard,
+}
+
+#[derive(Clone, Debug)]
+struct Chunk {
+    first: usize,
+    last: usize,
+    cut: Cut,
+}
+
+/// The terms of `statement`, in order. Under a heading for education a bare name is a certificate or a degree.
+pub fn terms(statement: &str, schooling: bool) -> Vec<Term> {
+    let words = words(statement);
+    let chunks = chunks(statement, &words);
+    let mut found = Vec::new();
+    let mut used = 0;
+    if let Some(term) = years_term(statement, &words, &chunks) {
+        found.push(term);
+    }
+    let degrees = degrees::levels(&words, true);
+    if let Some(level) = degrees.iter().map(|(_, level)| *level).min().filter(|_| is_about_degree(&words, schooling)) {
+        let last = degrees.last().map_or(0, |(at, _)| *at);
+        let before = chunks.iter().take_while(|chunk| chunk.first <= last).count();
+        let fields = fields(&chunks[before..], statement, &words);
+        used = before + fields.len();
+        found.push(degree_term(level, &fields));
+    }
+    found.extend(choices(statement, &words, &chunks[used..], schooling));
+    found
+}
+
+/// Whether a degree is named for sure, and not only perhaps.
+fn is_about_degree(words: &[Word<'_>], schooling: bool) -> bool {
+    !degrees::levels(words, schooling).is_empty()
+}
+
+fn degree_term(level: Level, fields: &[String]) -> Term {
+    let text = if fields.is_empty() { level.name().to_owned() } else { format!("{} in {}", level.name(), fields.join(" or ")) };
+    Term { text, kind: Kind::Degree, named: true }
+}
+
+/// "Accounting, finance or a related field": the first chunks after a degree.
+fn fields(chunks: &[Chunk], statement: &str, words: &[Word<'_>]) -> Vec<String> {
+    let follows = |(at, chunk): &(usize, &Chunk)| {
+        (*at == 0 || matches!(chunk.cut, Cut::List | Cut::Or)) && !is_licence(&words[chunk.first..=chunk.last])
+    };
+    chunks.iter().take(4).enumerate().take_while(follows).map(|(_, chunk)| spelled(statement, words, chunk)).collect()
+}
+
+fn years_term(statement: &str, words: &[Word<'_>], chunks: &[Chunk]) -> Option<Term> {
+    let (count, at) = years::asked(words)?;
+    let subject = chunks.iter().find(|chunk| chunk.first > at).filter(|chunk| {
+        let between = &statement[words[at].end..words[chunk.first].start];
+        !between.contains([',', ';', '.', ':', '(']) && chunk.first - at <= 6
+    });
+    let unit = if count == 1 { "year" } else { "years" };
+    let text = match subject {
+        Some(chunk) => format!("{count} {unit} of {}", spelled(statement, words, chunk)),
+        None => format!("{count} {unit} of experience"),
+    };
+    Some(Term { text, kind: Kind::Years, named: false })
+}
+
+/// Chunks as terms; those joined by "or" become one term, since any of them will do.
+fn choices(statement: &str, words: &[Word<'_>], chunks: &[Chunk], schooling: bool) -> Vec<Term> {
+    let mut found: Vec<Term> = Vec::new();
+    let mut at = 0;
+    while at < chunks.len() {
+        let run = 1 + chunks[at + 1..].iter().take_while(|chunk| matches!(chunk.cut, Cut::List | Cut::Or)).count();
+        let ends_in_or = chunks[at + run - 1].cut == Cut::Or;
+        if run > 1 && run <= MAX_CHOICES && ends_in_or {
+            let all: Vec<Term> = chunks[at..at + run].iter().map(|chunk| term(statement, words, chunk, schooling)).collect();
+            let text = all.iter().map(|term| term.text.as_str()).collect::<Vec<_>>().join(" or ");
+            found.push(Term { text, kind: all[0].kind, named: all.iter().any(|term| term.named) });
+        } else {
+            found.extend(chunks[at..at + run].iter().map(|chunk| term(statement, words, chunk, schooling)));
+        }
+        at += run;
+    }
+    found.retain(|term| !is_bare_licence(&term.text));
+    found
+}
+
+fn term(statement: &str, words: &[Word<'_>], chunk: &Chunk, schooling: bool) -> Term {
+    let own = &words[chunk.first..=chunk.last];
+    let content = || own.iter().filter(|word| !is_function(word));
+    let kind = if is_licence(own) || schooling {
+        Kind::Licence
+    } else if content().all(|word| is_conduct(&word.plain)) {
+        Kind::Conduct
+    } else {
+        Kind::Skill
+    };
+    Term { text: spelled(statement, words, chunk), kind, named: is_named(words, chunk) }
+}
+
+fn spelled(statement: &str, words: &[Word<'_>], chunk: &Chunk) -> String {
+    let text = &statement[words[chunk.first].start..words[chunk.last].end];
+    let first_is_plain_start = chunk.first == 0 && !words[0].looks_coined() && !is_named(words, chunk);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if !first_is_plain_start {
+        return text;
+    }
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
+/// Capitals are a name where the rest of the statement does without them.
+fn is_named(words: &[Word<'_>], chunk: &Chunk) -> bool {
+    let own = &words[chunk.first..=chunk.last];
+    if own.iter().any(Word::looks_coined) {
+        return true;
+    }
+    let capitals = words.iter().filter(|word| word.starts_upper()).count();
+    let title_case = words.len() > 3 && capitals * 10 >= words.len() * 6;
+    let alone = words.len() <= 3 && own.iter().all(Word::starts_upper);
+    alone || (!title_case && own.iter().enumerate().any(|(at, word)| chunk.first + at > 0 && word.starts_upper()))
+}
+
+fn is_licence(words: &[Word<'_>]) -> bool {
+    words.iter().any(|word| is_licence_word(&word.plain))
+}
+
+fn is_licence_word(plain: &str) -> bool {
+    ["licence", "license", "certif", "accredit", "zertifi", "fuhrerschein", "permis"].iter().any(|cue| plain.starts_with(cue))
+        && !plain.starts_with("permissi")
+        || matches!(plain, "registration" | "registered" | "credential" | "credentials" | "licensure" | "lizenz")
+}
+
+fn is_bare_licence(text: &str) -> bool {
+    words(text).iter().all(|word| is_licence_word(&word.plain))
+}
+
+/// Runs of words that say something.
+fn chunks(statement: &str, words: &[Word<'_>]) -> Vec<Chunk> {
+    let mut found: Vec<Chunk> = Vec::new();
+    let mut open: Option<Chunk> = None;
+    let mut cut = Cut::Hard;
+    for (at, word) in words.iter().enumerate() {
+        let gap = if at == 0 { Cut::Hard } else { gap(statement, &words[at - 1], word) };
+        if gap != Cut::None {
+            found.extend(open.take());
+            cut = stronger(cut, gap);
+        }
+        let linked = open.as_ref().is_some_and(|chunk| links(words, at, chunk, statement));
+        if linked {
+            continue;
+        }
+        if let Some(found_cut) = cut_of(word, words, at, open.is_some()) {
+            found.extend(open.take());
+            cut = stronger(cut, found_cut);
+            continue;
+        }
+        match &mut open {
+            Some(chunk) if chunk.last - chunk.first + 1 < MAX_WORDS => chunk.last = at,
+            _ => {
+                found.extend(open.take());
+                open = Some(Chunk { first: at, last: at, cut });
+                cut = Cut::None;
+            }
+        }
+    }
+    found.extend(open);
+    found
+}
+
+/// The cut that `word` itself makes, or `None` for a word to look for.
+fn cut_of(word: &Word<'_>, words: &[Word<'_>], at: usize, inside: bool) -> Option<Cut> {
+    if matches!(word.plain.as_str(), "or" | "oder" | "ou") {
+        return Some(Cut::Or);
+    }
+    if matches!(word.plain.as_str(), "and" | "und" | "et" | "y") && word.text.len() > 1 {
+        return Some(Cut::List);
+    }
+    if is_function(word) {
+        return Some(Cut::Hard);
+    }
+    if word.is_number() {
+        let of_a_name = inside && words[at - 1].starts_upper(); // ISO 9001
+        return (!of_a_name).then_some(Cut::Hard);
+    }
+    let part_of_name = inside && at > 0 && word.starts_upper() && words[at - 1].starts_upper() && !words[0].starts_upper();
+    if is_frame(&word.plain) && !part_of_name && !word.looks_coined() {
+        return Some(Cut::Hard);
+    }
+    let opens = !inside && is_opening_verb(&word.plain) && !word.looks_coined();
+    opens.then_some(Cut::Hard)
+}
+
+/// "attention to detail", "point of sale": one word on each side, held together.
+fn links(words: &[Word<'_>], at: usize, open: &Chunk, statement: &str) -> bool {
+    let one_before = open.first == open.last && open.last + 1 == at;
+    let link = matches!(words[at].plain.as_str(), "of" | "to");
+    let Some(next) = words.get(at + 1).filter(|_| one_before && link) else { return false };
+    gap(statement, &words[at], next) == Cut::None && cut_of(next, words, at + 1, true).is_none()
+}
+
+fn gap(statement: &str, before: &Word<'_>, after: &Word<'_>) -> Cut {
+    let between = &statement[before.end..after.start];
+    let short = before.text.chars().count() <= 3 && after.text.chars().count() <= 3;
+    match between {
+        "/" | "&" if short => Cut::None, // CI/CD, P&L
+        "/" => Cut::Or,
+        "-" | "‑" | "'" | "’" => Cut::None,
+        other if other.trim().is_empty() && !other.is_empty() => Cut::None,
+        other if other.trim().is_empty() => Cut::None,
+        other if other.trim() == "/" => Cut::Or,
+        _ => Cut::List,
+    }
+}
+
+/// A word that cuts says more than the comma before it, and a framing word ends a list.
+fn stronger(one: Cut, other: Cut) -> Cut {
+    match (one, other) {
+        (Cut::Or, Cut::Hard) | (Cut::Hard, Cut::Or) => Cut::Hard,
+        (Cut::Hard, _) | (_, Cut::Hard) => Cut::Hard,
+        (Cut::Or, _) | (_, Cut::Or) => Cut::Or,
+        (Cut::List, _) | (_, Cut::List) => Cut::List,
+        _ => Cut::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(statement: &str) -> Vec<String> {
+        terms(statement, false).into_iter().map(|term| term.text).collect()
+    }
+
+    #[test]
+    fn lower_case_trades_are_found_without_a_list_of_them() {
+        assert_eq!(texts("Experience with patient triage in an emergency department"), ["patient triage", "emergency department"]);
+        assert_eq!(texts("Strong knowledge of double-entry bookkeeping and HACCP"), ["double-entry bookkeeping", "HACCP"]);
+        assert_eq!(texts("Must be able to operate reach trucks"), ["operate reach trucks"]);
+    }
+
+    #[test]
+    fn names_keep_their_symbols_and_numbers() {
+        assert_eq!(texts("Proficiency in C++, C#, Node.js, CI/CD and ISO 9001"), ["C++", "C#", "Node.js", "CI/CD", "ISO 9001"]);
+    }
+
+    #[test]
+    fn any_of_several_choices_will_do() {
+        assert_eq!(texts("You know Python, Go or Rust"), ["Python or Go or Rust"]);
+        assert_eq!(texts("SAP/Oracle"), ["SAP or Oracle"]);
+    }
+
+    #[test]
+    fn years_and_degrees_become_terms_of_their_own() {
+        assert_eq!(texts("5+ years of Rust experience"), ["5 years of Rust", "Rust"]);
+        assert_eq!(texts("Minimum two years' experience"), ["2 years of experience"]);
+        assert_eq!(
+            texts("Bachelor's degree in accounting, finance or a related field"),
+            ["Bachelor's degree in accounting or finance"]
+        );
+    }
+
+    #[test]
+    fn conduct_and_licences_are_told_apart_from_skills() {
+        let kinds: Vec<Kind> = terms("Good communication, forklift licence and stock control", false).into_iter().map(|t| t.kind).collect();
+        assert_eq!(kinds, [Kind::Conduct, Kind::Licence, Kind::Skill]);
+    }
+
+    #[test]
+    fn framing_alone_asks_for_nothing() {
+        assert!(texts("You should have strong skills and relevant experience").is_empty());
+    }
+}

@@ -1,0 +1,224 @@
+//! Keeps one read model up to date: one task a projector, for as long as the process runs.
+
+use std::{cmp::Ordering, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use tokio::{sync::watch, time::sleep};
+
+use super::{
+    Side, Source, batch,
+    checkpoint::{self, Checkpoint, ProjectorStatus},
+    rebuild,
+    waiting::Checkpoints,
+};
+use crate::{ReadModelError, db::Db, projector::Projector};
+
+/// Events read at once. Rebuilding takes more; here a batch also bounds what a crash repeats.
+const BATCH_EVENTS: usize = 1_000;
+const PAUSE_POLL: Duration = Duration::from_millis(500);
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+pub(crate) struct Runner {
+    pub db: Db,
+    pub source: Source,
+    pub checkpoints: Arc<Checkpoints>,
+}
+
+/// What a runner remembers between two steps.
+#[derive(Default)]
+struct Progress {
+    /// `None`: to be loaded.
+    checkpoint: Option<Checkpoint>,
+    /// What the table says of this projector, as far as this process knows.
+    reported: Option<(ProjectorStatus, Option<String>)>,
+}
+
+impl Progress {
+    fn has_failed(&self) -> bool {
+        matches!(self.reported, Some((ProjectorStatus::Error, _)))
+    }
+}
+
+enum Step {
+    /// There may be more at once.
+    Advanced,
+    /// Up to date with everything up to this position.
+    CaughtUp(u64),
+    Paused,
+}
+
+/// Tells waiters that the projector no longer runs here, however its task ends.
+struct Stopped<'a>(&'a Checkpoints, &'static str);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.publish(self.1, None);
+    }
+}
+
+impl Runner {
+    /// Runs projector `P` until `shutdown` is true or its sender is gone. Errors are reported in the table
+    /// `projection` and tried again.
+    pub(crate) async fn run<P: Projector>(self, mut shutdown: watch::Receiver<bool>) {
+        let _stopped = Stopped(&self.checkpoints, P::NAME);
+        tokio::select! {
+            () = self.follow::<P>() => {}
+            // An open transaction is rolled back as a whole when it is dropped.
+            _ = shutdown.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    async fn follow<P: Projector>(&self) {
+        let mut progress = Progress::default();
+        let mut retry = FIRST_RETRY;
+        loop {
+            // A projector must not end because of a bug in one step, and a panic has rolled back its transaction.
+            let step = AssertUnwindSafe(self.step::<P>(&mut progress)).catch_unwind().await;
+            match step.unwrap_or(Err(ReadModelError::Panicked)) {
+                Ok(Step::Advanced) => retry = FIRST_RETRY,
+                Ok(Step::CaughtUp(position)) => {
+                    retry = FIRST_RETRY;
+                    self.source.feed.wait(position).await;
+                }
+                Ok(Step::Paused) => sleep(PAUSE_POLL).await,
+                Err(error) => {
+                    progress.checkpoint = None;
+                    self.report_error::<P>(&mut progress, &error).await;
+                    sleep(retry).await;
+                    retry = (retry * 2).min(LAST_RETRY);
+                }
+            }
+        }
+    }
+
+    #[tracing::instrument(name = "projector.step", level = "debug", skip_all, fields(projector.name = P::NAME))]
+    async fn step<P: Projector>(&self, progress: &mut Progress) -> Result<Step, ReadModelError> {
+        let mut checkpoint = match progress.checkpoint.take() {
+            Some(checkpoint) => checkpoint,
+            None => self.load::<P>(progress).await?,
+        };
+        if checkpoint.status == ProjectorStatus::Paused {
+            return Ok(Step::Paused);
+        }
+        match checkpoint.version.cmp(&P::VERSION) {
+            Ordering::Equal => {}
+            Ordering::Less => {
+                self.upgrade::<P>(&checkpoint).await?;
+                return Ok(Step::Advanced); // and loads the checkpoint of the new table
+            }
+            Ordering::Greater => {
+                give_way::<P>(progress, &checkpoint);
+                return Ok(Step::Paused);
+            }
+        }
+        // Read first: who reaches it has caught up, however much came in meanwhile.
+        let head = self.source.feed.head().await?;
+        let batch = batch::gather::<P>(&self.source, checkpoint.position, BATCH_EVENTS).await?;
+        if batch.last == 0 {
+            return self.idle::<P>(progress, checkpoint, head).await;
+        }
+        if !batch::store::<P>(&self.db, Side::Live, &mut checkpoint, &batch).await? {
+            return Ok(Step::Advanced); // somebody else moved it: load it again
+        }
+        self.checkpoints.publish(P::NAME, Some(checkpoint.position));
+        tracing::debug!(event.position = checkpoint.position, "projected a batch");
+        if checkpoint.position >= head {
+            self.report::<P>(progress, ProjectorStatus::Live, None).await?;
+        } else if progress.has_failed() {
+            self.report::<P>(progress, ProjectorStatus::Booting, None).await?;
+        }
+        progress.checkpoint = Some(checkpoint);
+        Ok(Step::Advanced)
+    }
+
+    async fn load<P: Projector>(&self, progress: &mut Progress) -> Result<Checkpoint, ReadModelError> {
+        let checkpoint = checkpoint::load::<P>(&self.db).await?;
+        if checkpoint.status == ProjectorStatus::Paused {
+            progress.reported = None;
+        } else if progress.reported.is_none() {
+            self.report::<P>(progress, ProjectorStatus::Booting, None).await?;
+        }
+        self.checkpoints.publish(P::NAME, Some(checkpoint.position));
+        Ok(checkpoint)
+    }
+
+    /// There was nothing to read: either the table is up to date, or the history is shorter than the table remembers.
+    async fn idle<P: Projector>(
+        &self,
+        progress: &mut Progress,
+        checkpoint: Checkpoint,
+        head: u64,
+    ) -> Result<Step, ReadModelError> {
+        let position = checkpoint.position;
+        if head < position {
+            return Err(ReadModelError::AheadOfHistory { position, head });
+        }
+        if head == position {
+            self.report::<P>(progress, ProjectorStatus::Live, None).await?;
+        }
+        // Pauses and switches by other processes are noticed here when nothing comes in.
+        let now = checkpoint::find(&self.db, P::NAME).await?;
+        progress.checkpoint = now.filter(|now| now.position == position && now.status != ProjectorStatus::Paused);
+        Ok(Step::CaughtUp(position))
+    }
+
+    /// The table was made by another version of this projector: builds the new one beside it.
+    async fn upgrade<P: Projector>(&self, checkpoint: &Checkpoint) -> Result<(), ReadModelError> {
+        tracing::info!(
+            projector.name = P::NAME,
+            from = checkpoint.version,
+            to = P::VERSION,
+            "rebuilding a read model whose projector has changed"
+        );
+        let options = rebuild::RebuildOptions::default();
+        rebuild::rebuild::<P>(&self.db, &self.source, options, &mut |_| {}).await?;
+        Ok(())
+    }
+
+    async fn report<P: Projector>(
+        &self,
+        progress: &mut Progress,
+        status: ProjectorStatus,
+        error: Option<String>,
+    ) -> Result<(), ReadModelError> {
+        let report = (status, error);
+        if progress.reported.as_ref() == Some(&report) {
+            return Ok(());
+        }
+        checkpoint::report(&self.db, P::NAME, status, report.1.as_deref()).await?;
+        if status == ProjectorStatus::Live {
+            tracing::info!(projector.name = P::NAME, "read model is up to date");
+        }
+        progress.reported = Some(report);
+        Ok(())
+    }
+
+    /// Logged when it changes, not every time it is tried.
+    async fn report_error<P: Projector>(&self, progress: &mut Progress, error: &ReadModelError) {
+        let text = error.with_causes();
+        let report = (ProjectorStatus::Error, Some(text.clone()));
+        if progress.reported.as_ref() == Some(&report) {
+            return;
+        }
+        tracing::error!(projector.name = P::NAME, error = text, "read model cannot be brought up to date; will retry");
+        // Where the database itself is out of reach, only the log can say so.
+        let _ = checkpoint::report(&self.db, P::NAME, ProjectorStatus::Error, Some(&text)).await;
+        progress.reported = Some(report);
+    }
+}
+
+/// A newer program has rebuilt the table for its own projector, as in a rolling upgrade: leaves it to that one. After
+/// going back to the older program for good, an operator's rebuild makes the table its own again.
+fn give_way<P: Projector>(progress: &mut Progress, checkpoint: &Checkpoint) {
+    let report = (ProjectorStatus::Paused, Some(checkpoint.version.to_string()));
+    if progress.reported.as_ref() != Some(&report) {
+        tracing::warn!(
+            projector.name = P::NAME,
+            table.version = checkpoint.version,
+            projector.version = P::VERSION,
+            "read model belongs to a newer version of this program and is left to it; `rebuild` takes it back"
+        );
+        progress.reported = Some(report);
+    }
+}
