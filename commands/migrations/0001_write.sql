@@ -77,12 +77,12 @@ CREATE TABLE work (
     correlation_id  BLOB    NOT NULL,
     causation_id    BLOB    NOT NULL,
     created_at_ms   INTEGER NOT NULL,
-    not_before_ms   INTEGER NOT NULL,
+    -- May be claimed from then on: the end of a lease, or of a pause after a failed try.
+    free_at_ms      INTEGER NOT NULL,
     attempts        INTEGER NOT NULL,
     lease           BLOB,
-    leased_until_ms INTEGER NOT NULL,
     last_error      TEXT
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX work_claim ON work (lane, urgent, tenant_id, id);
-CREATE INDEX work_leased ON work (lane, leased_until_ms);
+CREATE INDEX work_claim ON work (lane, urgent, tenant_id, free_at_ms, id);
+CREATE INDEX work_leased ON work (lane, tenant_id, free_at_ms) WHERE lease IS NOT NULL;

@@ -128,3 +128,17 @@ pub(crate) async fn billing_period(
     let terms = PeriodTerms { period, plan: subscription.plan.code, limit: subscription.plan.monthly_limit };
     Ok((UsageId::of(tenant, &period), terms))
 }
+
+/// Used and limit of the running billing period, if nothing more fits into it now.
+///
+/// # Errors
+/// When the store fails.
+pub async fn exhausted(
+    bus: &Bus,
+    tenant: TenantId,
+    at: chrono::DateTime<chrono::Utc>,
+) -> Result<Option<(u32, u32)>, CommandError> {
+    let period = bus.read::<Subscription>(tenant, tenant).await?.period(at)?;
+    let usage = bus.read::<Usage>(tenant, UsageId::of(tenant, &period)).await?;
+    Ok(usage.limit.map(|limit| (usage.used(), limit)).filter(|(used, limit)| used >= limit))
+}

@@ -1,6 +1,6 @@
 //! The write side's database handle: one SQL text for every back end, chosen at run time.
 //!
-//! Statements are fixed texts with `$n` parameters that SQLite and PostgreSQL both read; this file is the only one
+//! Statements are fixed texts with `$n` parameters that `SQLite` and `PostgreSQL` both read; this file is the only one
 //! that knows which of them is behind it.
 
 use std::{path::Path, time::Duration};
@@ -24,7 +24,7 @@ const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_write.sql")];
 pub enum Db {
     Sqlite {
         readers: SqlitePool,
-        /// One connection: SQLite has one writer at a time anyway, and waiting here is fair and cheap.
+        /// One connection: `SQLite` has one writer at a time anyway, and waiting here is fair and cheap.
         writer: SqlitePool,
     },
 }
@@ -45,16 +45,17 @@ impl Db {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version of this program.
     pub async fn open_sqlite(path: &Path) -> Result<Self, OpenError> {
+        // Connections live as long as the pool: reopened ones would have to prepare every statement again.
+        let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = pool().max_connections(1).connect_with(options.clone()).await?;
         migrate(&writer).await?;
-        let readers =
-            SqlitePoolOptions::new().max_connections(MAX_READERS).connect_with(options.read_only(true)).await?;
+        let readers = pool().max_connections(MAX_READERS).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
     }
 

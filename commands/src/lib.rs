@@ -17,6 +17,8 @@ pub mod subscription;
 pub mod upcast;
 pub mod work;
 pub mod workers;
+pub mod write_side;
 
 pub use bus::{Bus, Committed, Context, Idempotency};
 pub use error::CommandError;
+pub use write_side::WriteSide;

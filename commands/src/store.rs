@@ -157,7 +157,7 @@ impl Log {
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows: Vec<LoggedEvent> = self.db.fetch(SQL, vec![after.into(), limit.into()]).await?;
-        Ok(rows.into_iter().map(delivery).collect())
+        Ok(rows.iter().map(delivery).collect())
     }
 
     /// # Errors
@@ -171,27 +171,28 @@ impl Log {
     /// anyway for those of others.
     pub async fn wait(&self, after: u64) {
         let mut head = self.head.clone();
-        let committed_here = head.wait_for(|head| *head > after);
+        let committed_here = async {
+            if head.wait_for(|head| *head > after).await.is_err() {
+                std::future::pending::<()>().await; // the writer has stopped: only others commit from now on
+            }
+        };
         let _ = tokio::time::timeout(FOREIGN_COMMITS_POLL, committed_here).await; // either way the caller looks
     }
 }
 
-fn delivery(row: LoggedEvent) -> Delivery {
+fn delivery(row: &LoggedEvent) -> Delivery {
     let position = row.0.unsigned_abs();
-    let aggregate_type = row.3.clone();
-    let aggregate_id = row.4.parse().unwrap_or_default();
-    let event_type = row.6.clone();
     let event = recorded(row).map_err(|error| Unreadable {
-        aggregate_type,
-        aggregate_id,
-        event_type,
+        aggregate_type: row.3.clone(),
+        aggregate_id: row.4.parse().unwrap_or_default(),
+        event_type: row.6.clone(),
         reason: error.to_string(),
     });
     Delivery { position, event }
 }
 
-fn recorded(row: LoggedEvent) -> Result<Recorded<Event>, UnreadableEvent> {
-    let (position, tenant, tenant_position, aggregate_type, aggregate_id, sequence, event_type, version, ..) = &row;
+fn recorded(row: &LoggedEvent) -> Result<Recorded<Event>, UnreadableEvent> {
+    let (position, tenant, tenant_position, aggregate_type, aggregate_id, sequence, event_type, version, ..) = row;
     let malformed = |error: serde_json::Error| UnreadableEvent::Payload {
         event_type: event_type.clone(),
         version: version.clone(),
@@ -264,6 +265,29 @@ impl Registry {
             tenant_id: TenantId(tenant),
             wrapped,
         }))
+    }
+
+    /// The stored ones among `subjects`, in no order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn keys(&self, subjects: &[Uuid]) -> Result<Vec<StoredKey>, sqlx::Error> {
+        // As many parameters as fit in one readable text, so that the statement is fixed and stays prepared.
+        const SQL: &str = "SELECT subject_id, tenant_id, wrapped FROM subject_keys WHERE subject_id IN
+            ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+             $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)";
+        let mut found = Vec::with_capacity(subjects.len());
+        for chunk in subjects.chunks(32) {
+            // A short chunk repeats its last id: IN does not mind.
+            let values = (0..32).filter_map(|place| chunk.get(place).or(chunk.last())).map(|id| (*id).into()).collect();
+            let rows: Vec<(Uuid, Uuid, Option<Vec<u8>>)> = self.db.fetch(SQL, values).await?;
+            found.extend(rows.into_iter().map(|(subject_id, tenant, wrapped)| StoredKey {
+                subject_id,
+                tenant_id: TenantId(tenant),
+                wrapped,
+            }));
+        }
+        Ok(found)
     }
 
     /// The user's password hash and tenant.

@@ -7,6 +7,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::Utc;
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use starscreen_domain::{
     AttemptId, TenantId,
     work::{Lane, Task},
@@ -17,6 +18,9 @@ use crate::{
     append::{Lease, Wakes},
     db::Db,
 };
+
+/// Longest text kept of why a try failed; what other systems answer has no bound of its own.
+const MAX_REASON_CHARS: usize = 500;
 
 /// One work item given to a worker until its lease ends.
 #[derive(Clone, Debug)]
@@ -51,7 +55,39 @@ pub struct WorkQueue {
     wakes: Arc<Wakes>,
 }
 
-type ReadyItem = (Uuid, i64, Uuid, Uuid, String, i64, Uuid, Uuid);
+struct Ready {
+    id: Uuid,
+    urgent: bool,
+    tenant: Uuid,
+    subject: Uuid,
+    task: String,
+    attempts: i64,
+    correlation_id: Uuid,
+    causation_id: Uuid,
+    free_at_ms: i64,
+}
+
+impl<'r, R: Row> FromRow<'r, R> for Ready
+where
+    &'static str: ColumnIndex<R>,
+    Uuid: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            urgent: row.try_get::<i64, _>("urgent")? != 0,
+            tenant: row.try_get("tenant_id")?,
+            subject: row.try_get("subject")?,
+            task: row.try_get("task")?,
+            attempts: row.try_get("attempts")?,
+            correlation_id: row.try_get("correlation_id")?,
+            causation_id: row.try_get("causation_id")?,
+            free_at_ms: row.try_get("free_at_ms")?,
+        })
+    }
+}
 
 impl WorkQueue {
     pub fn new(db: Db, wakes: Arc<Wakes>) -> Self {
@@ -63,6 +99,7 @@ impl WorkQueue {
     /// # Errors
     /// When the database fails; nothing is claimed then.
     pub async fn claim(&self, lane: Lane, limit: usize, lease_for: Duration) -> Result<Vec<Claimed>, sqlx::Error> {
+        const TAKE: &str = "UPDATE work SET lease = $1, free_at_ms = $2 WHERE id = $3 AND free_at_ms <= $4";
         let now = Utc::now().timestamp_millis();
         let mut ready = self.ready(lane, 1, limit, now).await?;
         if ready.len() < limit {
@@ -75,27 +112,24 @@ impl WorkQueue {
         let until = now.saturating_add(millis(lease_for));
         let mut claimed = Vec::with_capacity(chosen.len());
         let mut tx = self.db.begin().await?;
-        for (id, urgent, tenant, subject, task, attempts, correlation_id, causation_id) in chosen {
+        for item in chosen {
             let attempt = AttemptId(Uuid::now_v7());
-            // Somebody else may have taken it since it was read: then it is theirs.
-            const SQL: &str =
-                "UPDATE work SET lease = $1, leased_until_ms = $2 WHERE id = $3 AND leased_until_ms <= $4";
-            if tx.execute(SQL, vec![attempt.0.into(), until.into(), id.into(), now.into()]).await? == 0 {
-                continue;
+            if tx.execute(TAKE, vec![attempt.0.into(), until.into(), item.id.into(), now.into()]).await? == 0 {
+                continue; // somebody else has taken it since it was read
             }
-            let Ok(task) = serde_json::from_str(&task) else {
-                tracing::error!(work.id = %id, "work item of an unknown kind is left to a newer version");
+            let Ok(task) = serde_json::from_str(&item.task) else {
+                tracing::error!(work.id = %item.id, "work item of an unknown kind is left to a newer version");
                 continue;
             };
             claimed.push(Claimed {
-                lease: Lease { work_id: id, attempt },
-                tenant: TenantId(tenant),
-                urgent: urgent != 0,
-                subject,
+                lease: Lease { work_id: item.id, attempt },
+                tenant: TenantId(item.tenant),
+                urgent: item.urgent,
+                subject: item.subject,
                 task,
-                attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-                correlation_id,
-                causation_id,
+                attempts: u32::try_from(item.attempts).unwrap_or(u32::MAX),
+                correlation_id: item.correlation_id,
+                causation_id: item.causation_id,
             });
         }
         tx.commit().await?;
@@ -103,7 +137,7 @@ impl WorkQueue {
     }
 
     /// The first `limit` items of each tenant that may be claimed now.
-    async fn ready(&self, lane: Lane, urgent: i64, limit: usize, now: i64) -> Result<Vec<ReadyItem>, sqlx::Error> {
+    async fn ready(&self, lane: Lane, urgent: i64, limit: usize, now: i64) -> Result<Vec<Ready>, sqlx::Error> {
         // Hops from tenant to tenant along the index, so a long queue of one costs nothing.
         const SQL: &str = "WITH RECURSIVE tenants (tenant_id) AS (
                 SELECT * FROM (SELECT tenant_id FROM work WHERE lane = $1 AND urgent = $2 ORDER BY tenant_id LIMIT 1) AS first
@@ -114,20 +148,19 @@ impl WorkQueue {
                 FROM tenants WHERE tenants.tenant_id IS NOT NULL
             )
             SELECT item.id, item.urgent, item.tenant_id, item.subject, item.task, item.attempts,
-                item.correlation_id, item.causation_id
+                item.correlation_id, item.causation_id, item.free_at_ms
             FROM tenants JOIN work AS item ON item.id IN (
                 SELECT own.id FROM work AS own
-                WHERE own.lane = $1 AND own.urgent = $2 AND own.tenant_id = tenants.tenant_id
-                    AND own.not_before_ms <= $3 AND own.leased_until_ms <= $3
-                ORDER BY own.id LIMIT $4)
-            ORDER BY item.id";
+                WHERE own.lane = $1 AND own.urgent = $2 AND own.tenant_id = tenants.tenant_id AND own.free_at_ms <= $3
+                ORDER BY own.free_at_ms, own.id LIMIT $4)
+            ORDER BY item.free_at_ms, item.id";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.db.fetch(SQL, vec![lane.name().into(), urgent.into(), now.into(), limit.into()]).await
     }
 
     async fn in_flight(&self, lane: Lane, now: i64) -> Result<HashMap<Uuid, usize>, sqlx::Error> {
-        const SQL: &str =
-            "SELECT tenant_id, COUNT(*) FROM work WHERE lane = $1 AND leased_until_ms > $2 GROUP BY tenant_id";
+        const SQL: &str = "SELECT tenant_id, COUNT(*) FROM work
+            WHERE lane = $1 AND lease IS NOT NULL AND free_at_ms > $2 GROUP BY tenant_id";
         let rows: Vec<(Uuid, i64)> = self.db.fetch(SQL, vec![lane.name().into(), now.into()]).await?;
         Ok(rows.into_iter().map(|(tenant, count)| (tenant, usize::try_from(count).unwrap_or(0))).collect())
     }
@@ -144,12 +177,13 @@ impl WorkQueue {
         reason: &str,
         counts: bool,
     ) -> Result<bool, sqlx::Error> {
-        const SQL: &str = "UPDATE work SET lease = NULL, leased_until_ms = 0, not_before_ms = $1,
-            attempts = attempts + $2, last_error = $3 WHERE id = $4 AND lease = $5";
-        let not_before = Utc::now().timestamp_millis().saturating_add(millis(pause));
+        const SQL: &str = "UPDATE work SET lease = NULL, free_at_ms = $1, attempts = attempts + $2, last_error = $3
+            WHERE id = $4 AND lease = $5";
+        let free_at = Utc::now().timestamp_millis().saturating_add(millis(pause));
+        let reason: String = reason.chars().filter(|c| *c != '\0').take(MAX_REASON_CHARS).collect();
         let mut tx = self.db.begin().await?;
         let values = vec![
-            not_before.into(),
+            free_at.into(),
             i64::from(counts).into(),
             reason.into(),
             lease.work_id.into(),
@@ -179,7 +213,7 @@ impl WorkQueue {
     pub async fn extend(&self, lease: Lease, lease_for: Duration) -> Result<bool, sqlx::Error> {
         let until = Utc::now().timestamp_millis().saturating_add(millis(lease_for));
         let mut tx = self.db.begin().await?;
-        let sql = "UPDATE work SET leased_until_ms = $1 WHERE id = $2 AND lease = $3";
+        let sql = "UPDATE work SET free_at_ms = $1 WHERE id = $2 AND lease = $3";
         let touched = tx.execute(sql, vec![until.into(), lease.work_id.into(), lease.attempt.0.into()]).await?;
         tx.commit().await?;
         Ok(touched > 0)
@@ -191,18 +225,19 @@ impl WorkQueue {
     /// When the database fails.
     pub async fn end_all_leases(&self) -> Result<u64, sqlx::Error> {
         let mut tx = self.db.begin().await?;
-        let sql = "UPDATE work SET lease = NULL, leased_until_ms = 0 WHERE leased_until_ms > 0";
+        let sql = "UPDATE work SET lease = NULL, free_at_ms = created_at_ms WHERE lease IS NOT NULL";
         let touched = tx.execute(sql, vec![]).await?;
         tx.commit().await?;
-        Lane::ALL.into_iter().for_each(|lane| self.wakes.wake(lane));
+        for lane in Lane::ALL {
+            self.wakes.wake(lane);
+        }
         Ok(touched)
     }
 
     /// # Errors
     /// When the database fails.
     pub async fn count(&self, lane: Lane) -> Result<LaneCount, sqlx::Error> {
-        const SQL: &str =
-            "SELECT CASE WHEN leased_until_ms > $2 THEN 1 WHEN not_before_ms > $2 THEN 2 ELSE 0 END AS place,
+        const SQL: &str = "SELECT CASE WHEN free_at_ms <= $2 THEN 0 WHEN lease IS NULL THEN 2 ELSE 1 END AS place,
             COUNT(*) FROM work WHERE lane = $1 GROUP BY place";
         let now = Utc::now().timestamp_millis();
         let rows: Vec<(i64, i64)> = self.db.fetch(SQL, vec![lane.name().into(), now.into()]).await?;
@@ -222,26 +257,25 @@ impl WorkQueue {
         self.wakes.woken(lane).await;
     }
 
-    /// The lane has room again: look for more.
+    /// Makes the lane look for work now.
     pub fn wake(&self, lane: Lane) {
         self.wakes.wake(lane);
     }
 }
 
 /// Urgent first, then whoever would have the least in flight with this item, then by age.
-fn fairly(ready: Vec<ReadyItem>, in_flight: &HashMap<Uuid, usize>, limit: usize) -> Vec<ReadyItem> {
-    let mut turns: HashMap<(Uuid, i64), usize> = HashMap::new();
-    let mut ranked: Vec<(i64, usize, Uuid, ReadyItem)> = ready
+fn fairly(ready: Vec<Ready>, in_flight: &HashMap<Uuid, usize>, limit: usize) -> Vec<Ready> {
+    let mut turns: HashMap<Uuid, usize> = in_flight.clone();
+    let mut ranked: Vec<(usize, Ready)> = ready
         .into_iter()
         .map(|item| {
-            let (id, urgent, tenant, ..) = item;
-            let turn = turns.entry((tenant, urgent)).or_insert_with(|| in_flight.get(&tenant).copied().unwrap_or(0));
+            let turn = turns.entry(item.tenant).or_default();
             *turn += 1;
-            (-urgent, *turn, id, item)
+            (*turn, item)
         })
         .collect();
-    ranked.sort_by_key(|(urgent, turn, id, _)| (*urgent, *turn, *id));
-    ranked.into_iter().take(limit).map(|(.., item)| item).collect()
+    ranked.sort_by_key(|(turn, item)| (!item.urgent, *turn, item.free_at_ms, item.id));
+    ranked.into_iter().take(limit).map(|(_, item)| item).collect()
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -1,1 +1,17 @@
+//! Everything of Starscreen that touches somebody else's system: HTTP, files, keys, the language model, the terminal.
+//!
+//! The composition root is [`roles`]; adapters are in [`outbound`], each behind a port of the side that needs it.
 
+pub mod cli;
+pub mod config;
+mod data_dir;
+mod demo;
+pub mod http;
+mod operator;
+pub mod outbound;
+mod passwords;
+pub mod roles;
+mod telemetry;
+mod tokens;
+
+pub use cli::run;

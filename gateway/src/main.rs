@@ -1,1 +1,5 @@
-fn main(){}
+//! The program: see [`starscreen`].
+
+fn main() -> std::process::ExitCode {
+    starscreen::run()
+}

@@ -1,35 +1,108 @@
 //! The one list of all projectors.
 
+use std::marker::PhantomData;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
 use crate::{
-    accounts::Accounts, candidate_status::CandidateStatus, evaluations::Evaluations, jobs::Jobs,
-    monthly_usage::MonthlyUsage, projector::Projector, subscriptions::Subscriptions,
+    ReadModelError, RebuildOptions, RebuildProgress, Rebuilt, Replayed,
+    accounts::Accounts,
+    candidate_status::CandidateStatus,
+    db::Db,
+    evaluations::Evaluations,
+    jobs::Jobs,
+    monthly_usage::MonthlyUsage,
+    projector::Projector,
+    runtime::{Side, Source, rebuild::rebuild, replay::replay, runner::Runner},
+    subscriptions::Subscriptions,
 };
 
 /// Names of the read models.
 pub struct Models;
 
-macro_rules! models {
-    ($($projector:ident,)*) => {
-        impl Models {
-            pub const NAMES: &'static [&'static str] = &[$($projector::NAME,)*];
+impl Models {
+    pub const NAMES: &'static [&'static str] = &[
+        CandidateStatus::NAME,
+        Evaluations::NAME,
+        Jobs::NAME,
+        Accounts::NAME,
+        Subscriptions::NAME,
+        MonthlyUsage::NAME,
+    ];
+}
 
-            /// The name as this crate spells it, for one that came from outside.
-            pub fn named(name: &str) -> Option<&'static str> {
-                Self::NAMES.iter().copied().find(|known| *known == name)
-            }
-        }
+/// In the order of [`Models::NAMES`].
+const ALL: &[&'static dyn Model] = &[
+    &Of::<CandidateStatus>(PhantomData),
+    &Of::<Evaluations>(PhantomData),
+    &Of::<Jobs>(PhantomData),
+    &Of::<Accounts>(PhantomData),
+    &Of::<Subscriptions>(PhantomData),
+    &Of::<MonthlyUsage>(PhantomData),
+];
 
-        /// Evaluates an expression with `$P` as the projector called `$name`; `None`: there is none of that name.
-        macro_rules! with_projector {
-            ($name:expr, $d P:ident => $d call:expr) => {{
-                let name: &str = $name;
-                $(if name == <$projector as $crate::projector::Projector>::NAME {
-                    type $d P = $projector;
-                    Some($d call)
-                } else)* {
-                    None
-                }
-            }};
-        }
-    };
+/// All read models, or only the one called so.
+pub(crate) fn models(only: Option<&str>) -> Result<Vec<&'static dyn Model>, ReadModelError> {
+    match only {
+        None => Ok(ALL.to_vec()),
+        Some(name) => Ok(vec![model(name)?]),
+    }
+}
+
+pub(crate) fn model(name: &str) -> Result<&'static dyn Model, ReadModelError> {
+    let found = ALL.iter().find(|model| model.name() == name);
+    found.copied().ok_or_else(|| ReadModelError::UnknownProjector(name.to_owned()))
+}
+
+/// What can be done with any projector, whatever its rows are.
+#[async_trait]
+pub(crate) trait Model: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// Under which a rebuild keeps its checkpoint.
+    fn next_name(&self) -> &'static str;
+
+    async fn run(&self, runner: Runner, shutdown: watch::Receiver<bool>);
+
+    async fn rebuild(
+        &self,
+        db: &Db,
+        source: &Source,
+        options: RebuildOptions,
+        progress: &mut (dyn FnMut(RebuildProgress) + Send),
+    ) -> Result<Rebuilt, ReadModelError>;
+
+    async fn replay(&self, db: &Db, source: &Source) -> Result<Replayed, ReadModelError>;
+}
+
+struct Of<P>(PhantomData<fn() -> P>);
+
+#[async_trait]
+impl<P: Projector> Model for Of<P> {
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn next_name(&self) -> &'static str {
+        Side::Next.name::<P>()
+    }
+
+    async fn run(&self, runner: Runner, shutdown: watch::Receiver<bool>) {
+        runner.run::<P>(shutdown).await;
+    }
+
+    async fn rebuild(
+        &self,
+        db: &Db,
+        source: &Source,
+        options: RebuildOptions,
+        progress: &mut (dyn FnMut(RebuildProgress) + Send),
+    ) -> Result<Rebuilt, ReadModelError> {
+        rebuild::<P>(db, source, options, progress).await
+    }
+
+    async fn replay(&self, db: &Db, source: &Source) -> Result<Replayed, ReadModelError> {
+        replay::<P>(db, source).await
+    }
 }

@@ -1,1 +1,28 @@
+//! The product as a black box, for tests: a process of its own in a directory of its own, spoken to over HTTP.
+//!
+//! Nothing here waits for a fixed time. What a test waits for it names with [`Log::until`], which looks again and
+//! again and fails with what it saw last and the end of the server's log.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a harness that cannot go on fails the test")]
 
+mod app;
+mod client;
+mod docx;
+mod events;
+mod home;
+mod read_models;
+mod waiting;
+
+pub use app::{Shared, TestApp};
+pub use client::{Account, Answer, Call, Client, Form, PASSWORD, Resume};
+pub use docx::docx;
+pub use events::{Events, Ledger, Stored};
+pub use home::{Ended, Home, Server};
+pub use read_models::ReadModels;
+pub use waiting::{AT_MOST, Log};
+
+use std::path::{Path, PathBuf};
+
+/// Resumes and pages to test with.
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}

@@ -7,7 +7,7 @@ use starscreen_domain::{
     usage::ReleaseReason,
 };
 
-use super::{WorkError, Workers, again, failure};
+use super::{WorkError, Workers, again, erased, failure, on_behalf_of, report};
 use crate::{
     candidate::{release_slot, remove},
     ports::{ObjectsError, ResumeText},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Tries before a file that cannot be read for reasons of ours fails the candidate.
-const MAX_ATTEMPTS: u32 = 8;
+pub(super) const MAX_ATTEMPTS: u32 = 8;
 
 impl Workers {
     pub(super) async fn extract(&self, item: &Claimed) -> Result<(), WorkError> {
@@ -29,29 +29,28 @@ impl Workers {
             return self.delete_late_upload(item, id).await;
         }
         if candidate.status == Status::Uploaded {
-            let begin = self.on_behalf_of(item);
+            let begin = on_behalf_of(item);
             self.bus
                 .commit(begin, move |unit| {
                     Box::pin(async move { unit.decide::<Candidate>(id, StartExtraction).await.map(|_| ()) })
                 })
                 .await?;
         }
-        match self.read_file(item, &candidate).await {
-            Ok(Ok(text)) => self.record_text(item, id, text).await,
-            Ok(Err(reason)) => self.fail_extraction(item, id, reason).await,
-            Err(WorkError::Again { reason, .. }) if item.attempts + 1 >= MAX_ATTEMPTS => {
-                tracing::error!(reason, candidate.id = %id, "text extraction is given up");
-                let sentence = "The file could not be read for a technical reason. Please upload it again later.";
-                self.fail_extraction(item, id, failure("extraction_unavailable", sentence)).await
-            }
-            Err(error) => Err(error),
+        match self.read_file(item, &candidate).await? {
+            Ok(text) => self.record_text(item, id, text).await,
+            Err(reason) => self.fail_extraction(item, id, reason).await,
         }
+    }
+
+    pub(super) async fn give_up_extraction(&self, item: &Claimed) -> Result<(), WorkError> {
+        let sentence = "The file could not be read for a technical reason. Please upload it again later.";
+        self.fail_extraction(item, CandidateId(item.subject), failure("extraction_unavailable", sentence)).await
     }
 
     /// The text, or why there can never be one.
     async fn read_file(&self, item: &Claimed, candidate: &Candidate) -> Result<Result<ResumeText, Failure>, WorkError> {
         let Some(key) = self.ports.vault.subject_key(item.subject).await? else {
-            return Ok(Err(failure("erased", "The personal data of this candidate was erased.")));
+            return Ok(Err(erased()));
         };
         let sealed = match self.ports.objects.get(&candidate.blob_key).await {
             Ok(sealed) => sealed,
@@ -65,7 +64,9 @@ impl Workers {
     }
 
     async fn record_text(&self, item: &Claimed, id: CandidateId, found: ResumeText) -> Result<(), WorkError> {
-        let Some(key) = self.ports.vault.subject_key(item.subject).await? else { return self.done(item).await };
+        let Some(key) = self.ports.vault.subject_key(item.subject).await? else {
+            return self.fail_extraction(item, id, erased()).await; // since the file was read
+        };
         let text_key = format!("{}/{}/text", item.tenant, id);
         let characters = found.text.chars().count() as u64;
         self.ports.objects.put(&text_key, key.seal_bytes("text", found.text.as_bytes())?).await?;
@@ -73,7 +74,7 @@ impl Workers {
         let contact = key.seal("found", &contact)?;
         let pages = found.pages;
         self.bus
-            .commit(self.report(item), move |unit| {
+            .commit(report(item), move |unit| {
                 let (text_key, contact) = (text_key.clone(), contact.clone());
                 Box::pin(async move {
                     let job_id = unit.state::<Candidate>(id).await?.job_id.unwrap_or_default();
@@ -88,7 +89,7 @@ impl Workers {
 
     async fn fail_extraction(&self, item: &Claimed, id: CandidateId, reason: Failure) -> Result<(), WorkError> {
         self.bus
-            .commit(self.report(item).in_turn(), move |unit| {
+            .commit(report(item).in_turn(), move |unit| {
                 let failure = reason.clone();
                 Box::pin(async move {
                     let before = unit.state::<Candidate>(id).await?;
@@ -106,7 +107,7 @@ impl Workers {
     /// The upload landed after its job's deletion had looked for candidates.
     pub(super) async fn delete_late_upload(&self, item: &Claimed, id: CandidateId) -> Result<(), WorkError> {
         self.bus
-            .commit(self.report(item).in_turn(), move |unit| {
+            .commit(report(item).in_turn(), move |unit| {
                 Box::pin(async move { remove(unit, id, DeletionReason::JobDeleted).await })
             })
             .await?;

@@ -8,8 +8,9 @@ mod reactions;
 mod rubric;
 mod scoring;
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use starscreen_domain::{
     Actor,
     candidate::Failure,
@@ -34,7 +35,11 @@ const SLOW_POLL: Duration = Duration::from_millis(500);
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// First bound of the pause before an item is tried again; it doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// Least pause where somebody asked for one.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+const ERASED: &str = "The personal data of this candidate was erased.";
 
 /// Everything workers call.
 #[derive(Clone)]
@@ -45,7 +50,8 @@ pub struct Ports {
     pub llm: Arc<dyn Llm>,
 }
 
-/// Places a lane has, and for how long an item is given away.
+/// Places a lane has, and for how long an item is given away. Work that takes longer is cut and tried again: its report
+/// would be refused, and what hangs must not keep its place.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneSettings {
     pub parallel: usize,
@@ -73,16 +79,17 @@ enum WorkError {
 impl From<CommandError> for WorkError {
     fn from(error: CommandError) -> Self {
         match error {
-            CommandError::Account(_)
-            | CommandError::Candidate(_)
-            | CommandError::EmailClaim(_)
+            CommandError::Candidate(_)
             | CommandError::Job(_)
-            | CommandError::Subscription(_)
-            | CommandError::Usage(_)
             | CommandError::NotFound(_)
             | CommandError::KeyReused
             | CommandError::LeaseLost => Self::Moot(error),
-            CommandError::Contended
+            // Rules that no report of ours can break, unless the history contradicts itself: not to be passed over.
+            CommandError::Account(_)
+            | CommandError::EmailClaim(_)
+            | CommandError::Subscription(_)
+            | CommandError::Usage(_)
+            | CommandError::Contended
             | CommandError::Unavailable(_)
             | CommandError::Unreadable(_)
             | CommandError::EventTooLarge { .. }
@@ -107,7 +114,9 @@ impl From<LlmError> for WorkError {
     fn from(error: LlmError) -> Self {
         let reason = error.to_string();
         match error {
-            LlmError::Unavailable { retry_after, .. } => Self::Again { reason, after: retry_after, counts: true },
+            LlmError::Unavailable { retry_after, .. } => {
+                Self::Again { reason, after: retry_after, counts: retry_after.is_none() }
+            }
             LlmError::Unusable { .. } => Self::Again { reason, after: None, counts: true },
         }
     }
@@ -133,30 +142,34 @@ impl Workers {
 
     async fn run(&self, lane: Lane, settings: LaneSettings, shutdown: &CancellationToken, items: &TaskTracker) {
         let places = Arc::new(Semaphore::new(settings.parallel));
-        while !shutdown.is_cancelled() {
-            let free = places.available_permits();
-            let claimed = match self.queue.claim(lane, free, settings.lease).await {
-                Ok(claimed) => claimed,
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = places.acquire() => {} // only this loop takes places, so there is still one below
+            }
+            match self.queue.claim(lane, places.available_permits(), settings.lease).await {
+                Ok(claimed) if claimed.is_empty() => {
+                    tokio::select! {
+                        () = shutdown.cancelled() => return,
+                        _ = timeout(SLOW_POLL, self.queue.woken(lane)) => {}
+                    }
+                }
+                Ok(claimed) => {
+                    for item in claimed {
+                        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+                        let workers = self.clone();
+                        items.spawn(async move {
+                            workers.work_off(&item, settings.lease).await;
+                            drop(place);
+                        });
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(lane = %lane, error = %error, "the lane cannot claim work");
-                    sleep(STORE_PAUSE).await;
-                    continue;
-                }
-            };
-            let idle = claimed.is_empty() || free == 0;
-            for item in claimed {
-                let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-                let workers = self.clone();
-                items.spawn(async move {
-                    workers.work_off(&item).await;
-                    drop(place);
-                    workers.queue.wake(lane);
-                });
-            }
-            if idle {
-                tokio::select! {
-                    () = shutdown.cancelled() => {}
-                    _ = timeout(SLOW_POLL, self.queue.woken(lane)) => {}
+                    tokio::select! {
+                        () = shutdown.cancelled() => return,
+                        () = sleep(STORE_PAUSE) => {}
+                    }
                 }
             }
         }
@@ -165,15 +178,10 @@ impl Workers {
     #[tracing::instrument(name = "worker.item", skip_all, fields(
         lane = %item.task.lane(), work.id = %item.lease.work_id, work.subject = %item.subject, tenant.id = %item.tenant
     ))]
-    async fn work_off(&self, item: &Claimed) {
-        let outcome = match item.task {
-            Task::ExtractText => self.extract(item).await,
-            Task::DrawUpRubric => self.draw_up_rubric(item).await,
-            Task::Score => self.score(item).await,
-            Task::ScoreWaiting => self.score_waiting(item).await,
-            Task::AwaitRubric => self.await_rubric(item).await,
-            Task::FailWaiting => self.fail_waiting(item).await,
-            Task::DeleteCandidates => self.delete_candidates(item).await,
+    async fn work_off(&self, item: &Claimed, lease: Duration) {
+        let outcome = match self.attempt(item, lease).await {
+            Err(error @ WorkError::Again { counts: true, .. }) => self.give_up_or(item, error).await,
+            outcome => outcome,
         };
         let ended = match outcome {
             Ok(()) => return,
@@ -182,7 +190,7 @@ impl Workers {
                 self.queue.complete(item.lease).await
             }
             Err(WorkError::Again { reason, after, counts }) => {
-                let pause = after.unwrap_or_else(|| backoff(item.attempts));
+                let pause = after.map_or_else(|| backoff(item.attempts), spread);
                 tracing::warn!(
                     reason,
                     work.attempts = item.attempts,
@@ -197,18 +205,45 @@ impl Workers {
         }
     }
 
-    /// The context of a report on `item`, which is complete when the report is committed.
-    fn report(&self, item: &Claimed) -> Context {
-        Context { completes: Some(item.lease), ..self.on_behalf_of(item) }
+    /// One try, cut when its lease is about to end. A panic is a failed try, not a lost place.
+    async fn attempt(&self, item: &Claimed, lease: Duration) -> Result<(), WorkError> {
+        let work = async {
+            match item.task {
+                Task::ExtractText => self.extract(item).await,
+                Task::DrawUpRubric => self.draw_up_rubric(item).await,
+                Task::Score => self.score(item).await,
+                Task::ScoreWaiting => self.score_waiting(item).await,
+                Task::AwaitRubric => self.await_rubric(item).await,
+                Task::FailWaiting => self.fail_waiting(item).await,
+                Task::DeleteCandidates => self.delete_candidates(item).await,
+            }
+        };
+        let failed = |reason: &str, after| WorkError::Again { reason: reason.to_owned(), after, counts: true };
+        match timeout(lease - lease / 10, AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_panic)) => Err(failed("the worker panicked", None)), // the panic hook has said where
+            Err(_elapsed) => Err(failed("the work was not done within its lease", Some(SHORTEST_PAUSE))),
+        }
     }
 
-    /// The context of a command that `item` leads to and that does not complete it.
-    fn on_behalf_of(&self, item: &Claimed) -> Context {
-        Context {
-            correlation_id: item.correlation_id,
-            causation_id: Some(item.causation_id),
-            urgent: item.urgent,
-            ..Context::new(item.tenant, Actor::Worker(item.task.lane().name().to_owned()), chrono::Utc::now())
+    /// Ends an item that has failed too often by telling who waits for it; passes the error on while there are tries
+    /// left. Our own reactions are tried for ever: nobody could be told.
+    async fn give_up_or(&self, item: &Claimed, error: WorkError) -> Result<(), WorkError> {
+        let max_attempts = match item.task {
+            Task::ExtractText => extraction::MAX_ATTEMPTS,
+            Task::DrawUpRubric => rubric::MAX_ATTEMPTS,
+            Task::Score => scoring::MAX_ATTEMPTS,
+            Task::ScoreWaiting | Task::AwaitRubric | Task::FailWaiting | Task::DeleteCandidates => return Err(error),
+        };
+        if item.attempts + 1 < max_attempts {
+            return Err(error);
+        }
+        tracing::error!(reason = %error, work.attempts = item.attempts + 1, "work item is given up");
+        match item.task {
+            Task::ExtractText => self.give_up_extraction(item).await,
+            Task::DrawUpRubric => self.give_up_rubric(item).await,
+            Task::Score => self.give_up_scoring(item).await,
+            Task::ScoreWaiting | Task::AwaitRubric | Task::FailWaiting | Task::DeleteCandidates => Err(error),
         }
     }
 
@@ -218,10 +253,34 @@ impl Workers {
     }
 }
 
+/// The context of a report on `item`, which is complete when the report is committed.
+fn report(item: &Claimed) -> Context {
+    Context { completes: Some(item.lease), ..on_behalf_of(item) }
+}
+
+/// The context of a command that `item` leads to and that does not complete it.
+fn on_behalf_of(item: &Claimed) -> Context {
+    Context {
+        correlation_id: item.correlation_id,
+        causation_id: Some(item.causation_id),
+        urgent: item.urgent,
+        ..Context::new(item.tenant, Actor::Worker(item.task.lane().name().to_owned()), chrono::Utc::now())
+    }
+}
+
 /// Full jitter, so that items which failed together do not come back together.
 fn backoff(attempts: u32) -> Duration {
     let bound = FIRST_PAUSE.saturating_mul(1 << attempts.min(16)).min(LONGEST_PAUSE);
     bound.mul_f64(rand::random::<f64>())
+}
+
+/// What somebody asked for, within reason, and not for all at the same moment.
+fn spread(asked: Duration) -> Duration {
+    asked.clamp(SHORTEST_PAUSE, LONGEST_PAUSE).mul_f64(1.0 + rand::random::<f64>() / 4.0)
+}
+
+fn erased() -> Failure {
+    failure("erased", ERASED)
 }
 
 fn failure(code: &str, sentence: &str) -> Failure {

@@ -10,7 +10,7 @@ use starscreen_domain::{
     usage::ReleaseReason,
 };
 
-use super::{WorkError, Workers, again, failure};
+use super::{WorkError, Workers, again, failure, on_behalf_of};
 use crate::{
     candidate::{release_slot, remove},
     error::CommandError,
@@ -20,7 +20,7 @@ use crate::{
 /// Candidates looked up at once.
 const PAGE: u32 = 500;
 
-const NO_RUBRIC: &str = "The job has no rubric, so the resume could not be scored. Save the job's description again, \
+pub(super) const NO_RUBRIC: &str = "The job has no rubric, so the resume could not be scored. Save the job's description again, \
                          then upload the resume again.";
 
 impl Workers {
@@ -33,7 +33,7 @@ impl Workers {
             let Some(last) = page.last() else { break };
             after = *last;
             for id in page {
-                let context = self.on_behalf_of(item);
+                let context = on_behalf_of(item);
                 let asked = self.bus.commit(context, move |unit| {
                     Box::pin(async move {
                         unit.decide::<Candidate>(id, ScoreCandidate { rubric_version: version }).await.map(|_| ())
@@ -85,7 +85,7 @@ impl Workers {
 
     async fn fail_one(&self, item: &Claimed, id: CandidateId, reason: Failure) -> Result<(), CommandError> {
         self.bus
-            .commit(self.on_behalf_of(item).in_turn(), move |unit| {
+            .commit(on_behalf_of(item).in_turn(), move |unit| {
                 let failure = reason.clone();
                 Box::pin(async move {
                     let before = unit.state::<Candidate>(id).await?;
@@ -109,7 +109,7 @@ impl Workers {
             let Some(last) = page.last() else { break };
             after = *last;
             for id in page {
-                let context = self.on_behalf_of(item).in_turn();
+                let context = on_behalf_of(item).in_turn();
                 let deleted = self.bus.commit(context, move |unit| {
                     Box::pin(async move { remove(unit, id, DeletionReason::JobDeleted).await })
                 });

@@ -8,15 +8,15 @@ use starscreen_domain::{
     candidate::{
         Candidate, CategoryGrade, CategoryScore, Evaluation, FailScoring, QuoteFinder, RecordScore, ScoreCandidate,
     },
-    job::{Job, Rubric},
+    job::{Job, Rubric, RubricStatus},
     usage::{CommitSlot, ReleaseReason, Usage},
 };
 
-use super::{WorkError, Workers, again, failure};
+use super::{ERASED, WorkError, Workers, again, failure, reactions::NO_RUBRIC, report};
 use crate::{candidate::release_slot, ports::ObjectsError, work::Claimed};
 
 /// Tries before a candidate's scoring fails for good.
-const MAX_ATTEMPTS: u32 = 10;
+pub(super) const MAX_ATTEMPTS: u32 = 10;
 /// An evaluation is one field of one event.
 const MAX_EVALUATION_BYTES: usize = 64 * 1024;
 
@@ -34,27 +34,28 @@ impl Workers {
         if job.deleted {
             return self.delete_late_upload(item, id).await;
         }
+        if job.rubric_status == RubricStatus::Failed {
+            return self.fail_scoring(item, id, Some(requested), "rubric_failed", NO_RUBRIC).await;
+        }
         let (Some(current), Some(rubric)) = (job.current_rubric(), job.rubric) else {
             return self.done(item).await; // a new rubric is on its way, and asks again when it is there
         };
         if current != requested {
             return self.request_score(item, id, current).await;
         }
-        match self.grade(item, &text_key, &rubric).await {
-            Ok(Some((evaluation, model, prompt_version))) => {
+        match self.grade(item, &text_key, &rubric).await? {
+            Some((evaluation, model, prompt_version)) => {
                 self.record_score(item, id, current, &rubric, evaluation, model, prompt_version).await
             }
-            Ok(None) => {
-                let sentence = "The personal data of this candidate was erased.";
-                self.fail_scoring(item, id, Some(current), "erased", sentence).await
-            }
-            Err(WorkError::Again { reason, counts: true, .. }) if item.attempts + 1 >= MAX_ATTEMPTS => {
-                tracing::error!(reason, candidate.id = %id, "scoring is given up");
-                let sentence = "The resume could not be scored for a technical reason. Please try again later.";
-                self.fail_scoring(item, id, Some(current), "scoring_unavailable", sentence).await
-            }
-            Err(error) => Err(error),
+            None => self.fail_scoring(item, id, Some(current), "erased", ERASED).await,
         }
+    }
+
+    pub(super) async fn give_up_scoring(&self, item: &Claimed) -> Result<(), WorkError> {
+        let id = CandidateId(item.subject);
+        let requested = self.bus.read::<Candidate>(item.tenant, id).await?.requested;
+        let sentence = "The resume could not be scored for a technical reason. Please try again later.";
+        self.fail_scoring(item, id, requested, "scoring_unavailable", sentence).await
     }
 
     /// The model's grades with checked quotes; `None` when the person was erased.
@@ -86,7 +87,9 @@ impl Workers {
         model: String,
         prompt_version: String,
     ) -> Result<(), WorkError> {
-        let Some(key) = self.ports.vault.subject_key(item.subject).await? else { return self.done(item).await };
+        let Some(key) = self.ports.vault.subject_key(item.subject).await? else {
+            return self.fail_scoring(item, id, Some(rubric_version), "erased", ERASED).await; // since it was graded
+        };
         let categories = category_scores(&evaluation, rubric);
         let text = serde_json::to_string(&evaluation).map_err(|error| again(&error))?;
         if text.len() > MAX_EVALUATION_BYTES {
@@ -103,7 +106,7 @@ impl Workers {
             evaluation: key.seal("evaluation", &text)?,
         };
         self.bus
-            .commit(self.report(item).in_turn(), move |unit| {
+            .commit(report(item).in_turn(), move |unit| {
                 let command = command.clone();
                 Box::pin(async move {
                     let before = unit.state::<Candidate>(id).await?;
@@ -125,7 +128,7 @@ impl Workers {
         rubric_version: u32,
     ) -> Result<(), WorkError> {
         self.bus
-            .commit(self.report(item), move |unit| {
+            .commit(report(item), move |unit| {
                 Box::pin(
                     async move { unit.decide::<Candidate>(id, ScoreCandidate { rubric_version }).await.map(|_| ()) },
                 )
@@ -144,7 +147,7 @@ impl Workers {
     ) -> Result<(), WorkError> {
         let reason = failure(code, sentence);
         self.bus
-            .commit(self.report(item).in_turn(), move |unit| {
+            .commit(report(item).in_turn(), move |unit| {
                 let failure = reason.clone();
                 Box::pin(async move {
                     let before = unit.state::<Candidate>(id).await?;

@@ -57,7 +57,7 @@ pub enum CandidateEvent {
         needs_review: Vec<String>,
         evaluation: Sealed,
     },
-    /// No score can be had; the slot is free again.
+    /// No score can be had. An older score stands; without one the candidate has failed and its slot is free again.
     ScoringFailed {
         failure: Failure,
     },

@@ -311,19 +311,21 @@ fn workers_find_what_they_need_in_the_state() {
 
 #[test]
 fn what_was_given_of_a_person_goes_before_what_was_found() {
-    let given = Contact { first_name: some("Ada"), email: some("ada@example.org"), ..Contact::default() };
+    let given =
+        Contact { first_name: Some("Ada".to_owned()), email: Some("ada@example.org".to_owned()), ..Contact::default() };
     let found = Contact {
-        first_name: some("Augusta"),
-        last_name: some("Lovelace"),
-        email: some("augusta@example.org"),
-        phone: some("+44 20"),
-        location: some("London"),
-        linkedin_url: some("https://linkedin.com/in/ada"),
-        github_url: some("https://github.com/ada"),
-        portfolio_url: some("https://ada.example.org"),
+        first_name: Some("Augusta".to_owned()),
+        last_name: Some("Lovelace".to_owned()),
+        email: Some("augusta@example.org".to_owned()),
+        phone: Some("+44 20".to_owned()),
+        location: Some("London".to_owned()),
+        linkedin_url: Some("https://linkedin.com/in/ada".to_owned()),
+        github_url: Some("https://github.com/ada".to_owned()),
+        portfolio_url: Some("https://ada.example.org".to_owned()),
         other_urls: vec!["https://example.org".to_owned()],
     };
-    let both = Contact { first_name: some("Ada"), email: some("ada@example.org"), ..found.clone() };
+    let both =
+        Contact { first_name: Some("Ada".to_owned()), email: Some("ada@example.org".to_owned()), ..found.clone() };
     assert_eq!(given.clone().or(found.clone()), both);
     assert_eq!(found.clone().or(given.clone()), found);
     assert_eq!(given.clone().or(Contact::default()), given);
@@ -331,7 +333,7 @@ fn what_was_given_of_a_person_goes_before_what_was_found() {
 
 #[test]
 fn absent_contact_data_is_absent_in_json() {
-    let json = serde_json::to_string(&Contact { first_name: some("Ada"), ..Contact::default() }).unwrap();
+    let json = serde_json::to_string(&Contact { first_name: Some("Ada".to_owned()), ..Contact::default() }).unwrap();
     assert_eq!(json, r#"{"first_name":"Ada"}"#);
     assert_eq!(serde_json::from_str::<Contact>("{}").unwrap(), Contact::default());
 }
@@ -508,8 +510,4 @@ fn all_but_upload() -> Vec<CandidateCommand> {
         fail_scoring(Some(1)).into(),
         delete().into(),
     ]
-}
-
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
 }

@@ -295,7 +295,7 @@ struct Ledger {
 
 impl Ledger {
     fn used(&self) -> i64 {
-        (self.reserved.len() as i64 + self.committed.len() as i64 + self.adjusted).max(0)
+        (i64::try_from(self.reserved.len() + self.committed.len()).unwrap() + self.adjusted).max(0)
     }
 
     fn enter(&mut self, event: &UsageEvent) -> Result<(), TestCaseError> {

@@ -30,11 +30,7 @@ impl Batch {
 }
 
 /// Reads at most `limit` events after position `after`, keeps what concerns the projector and opens it.
-pub(crate) async fn gather<P: Projector>(
-    source: &Source,
-    after: u64,
-    limit: usize,
-) -> Result<Batch, ReadModelError> {
+pub(crate) async fn gather<P: Projector>(source: &Source, after: u64, limit: usize) -> Result<Batch, ReadModelError> {
     let deliveries = source.feed.read(after, limit).await?;
     let mut batch = Batch::default();
     let mut events: Vec<Recorded<Event>> = vec![];
@@ -56,16 +52,20 @@ pub(crate) async fn gather<P: Projector>(
 /// Puts what can be read with `events`, and what is known to be poison with `entries`.
 fn sort_in<P: Projector>(delivery: Delivery, events: &mut Vec<Recorded<Event>>, entries: &mut Vec<Entry>) {
     match delivery.event {
-        Ok(event) if P::READS.contains(&event.aggregate_type.as_str()) && P::key(&event).is_some() => {
-            events.push(event);
+        Ok(event) => {
+            if P::READS.contains(&event.aggregate_type.as_str()) && P::key(&event).is_some() {
+                events.push(event);
+            }
         }
-        Ok(_) => {}
-        Err(unreadable) if P::READS.contains(&unreadable.aggregate_type.as_str()) => entries.push(Entry {
-            position: delivery.position,
-            key: unreadable.aggregate_id,
-            event: Err(Poison { event_type: unreadable.event_type, reason: unreadable.reason }),
-        }),
-        Err(_) => {}
+        Err(unreadable) => {
+            if P::READS.contains(&unreadable.aggregate_type.as_str()) {
+                entries.push(Entry {
+                    position: delivery.position,
+                    key: unreadable.aggregate_id,
+                    event: Err(Poison { event_type: unreadable.event_type, reason: unreadable.reason }),
+                });
+            }
+        }
     }
 }
 

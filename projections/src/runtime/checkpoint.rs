@@ -118,12 +118,7 @@ pub(crate) async fn lock(tx: &mut Tx, name: &str) -> Result<Option<Checkpoint>, 
 ///
 /// First statement of its transaction, so that of two processes with the same projector one waits here and then finds
 /// its rows already folded.
-pub(crate) async fn advance(
-    tx: &mut Tx,
-    name: &str,
-    from: &Checkpoint,
-    to: u64,
-) -> Result<bool, ReadModelError> {
+pub(crate) async fn advance(tx: &mut Tx, name: &str, from: &Checkpoint, to: u64) -> Result<bool, ReadModelError> {
     let statement = Query::update()
         .table(TABLE)
         .value("position", Expr::Value(to.into_value()))

@@ -139,8 +139,7 @@ pub(crate) async fn forget(db: &Db, projector: &str, position: u64) -> Result<()
 }
 
 pub(crate) async fn clear(tx: &mut Tx, projector: &str) -> Result<(), ReadModelError> {
-    let statement =
-        Query::delete().from_table(TABLE).and_where(Expr::col("projector").eq(projector)).to_owned();
+    let statement = Query::delete().from_table(TABLE).and_where(Expr::col("projector").eq(projector)).to_owned();
     tx.run(&statement, Text::Repeated).await?;
     Ok(())
 }

@@ -10,8 +10,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    Side, Source,
-    batch,
+    Side, Source, batch,
     checkpoint::{self, Checkpoint},
     parked, table,
 };

@@ -10,7 +10,7 @@ use super::{
     parked::{self, Parked},
     table,
 };
-use crate::{ReadModelError, db::Db, projector::Projector, row::Row};
+use crate::{ReadModelError, db::Db, projector::Projector};
 
 /// Parked events looked at in one go.
 const AT_ONCE: u64 = 500;
@@ -62,11 +62,7 @@ async fn read_again<P: Projector>(source: &Source, parked: &Parked) -> Result<Op
 }
 
 /// Folds the parked events of one row, and says how many, and whether all of `entries` are folded.
-async fn replay_row<P: Projector>(
-    db: &Db,
-    key: Uuid,
-    entries: &[Entry],
-) -> Result<(usize, bool), ReadModelError> {
+async fn replay_row<P: Projector>(db: &Db, key: Uuid, entries: &[Entry]) -> Result<(usize, bool), ReadModelError> {
     let mut tx = db.begin().await?;
     // Holds the live projector: no event of this row may be parked or folded meanwhile.
     checkpoint::lock(&mut tx, P::NAME).await?;

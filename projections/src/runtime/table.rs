@@ -18,11 +18,7 @@ const KEYS_PER_STATEMENT: usize = 500;
 const ROWS_PER_STATEMENT: usize = 100;
 
 /// The rows of `keys` that exist.
-pub(crate) async fn load<R: Row>(
-    tx: &mut Tx,
-    side: Side,
-    keys: &[Uuid],
-) -> Result<HashMap<Uuid, R>, ReadModelError> {
+pub(crate) async fn load<R: Row>(tx: &mut Tx, side: Side, keys: &[Uuid]) -> Result<HashMap<Uuid, R>, ReadModelError> {
     let mut rows = HashMap::with_capacity(keys.len());
     for chunk in keys.chunks(KEYS_PER_STATEMENT) {
         let statement = Query::select()

@@ -47,9 +47,7 @@ impl ExtractionFailure {
             Self::LegacyDoc => {
                 "This is a Word document in the old .doc format. Save it as .docx or PDF and upload it again."
             }
-            Self::PasswordProtected => {
-                "This file is protected by a password. Remove the password and upload it again."
-            }
+            Self::PasswordProtected => "This file is protected by a password. Remove the password and upload it again.",
             Self::ScannedImage => {
                 "This file holds pictures of pages and no text. Upload the original document, or a scan with the text \
                  typed out."
@@ -57,7 +55,9 @@ impl ExtractionFailure {
             Self::BrokenFile => {
                 "This file is damaged or incomplete. Export it again as PDF or DOCX and upload the new file."
             }
-            Self::NoText => "There is no readable text in this file. Check that it is the right one and export it again.",
+            Self::NoText => {
+                "There is no readable text in this file. Check that it is the right one and export it again."
+            }
             Self::TooComplex => {
                 "This file is far more complex than a resume needs. Export it as a plain PDF and upload that."
             }
@@ -75,9 +75,7 @@ mod tests {
 
     #[test]
     fn code_is_what_the_child_prints() {
-        for failure in
-            [LegacyDoc, PasswordProtected, ScannedImage, BrokenFile, NoText, TooComplex, TimedOut, Crashed]
-        {
+        for failure in [LegacyDoc, PasswordProtected, ScannedImage, BrokenFile, NoText, TooComplex, TimedOut, Crashed] {
             assert_eq!(serde_json::to_value(failure).unwrap(), failure.code());
         }
     }

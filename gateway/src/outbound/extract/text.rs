@@ -2,34 +2,61 @@
 //!
 //! Zero-width and tag characters can carry a whole message inside a visible word, so they go, and are counted.
 
-use super::{MAX_TEXT_CHARS, Technique};
 use super::hidden::HiddenTally;
+use super::{MAX_TEXT_CHARS, Technique};
+
+/// What a person sees of one code point.
+enum Sight {
+    Letter,
+    Letters(&'static str),
+    Blank,
+    LineBreak,
+    /// Nothing, and it may be there for somebody else.
+    Hidden(Technique),
+    /// Nothing, and honestly so: hyphenation points, emoji style, glyphs that the font does not map.
+    Nothing,
+}
 
 /// Appends `raw` to `out` as a person sees it; what they do not see is counted in `hidden`.
 pub fn push_visible(out: &mut String, raw: &str, hidden: &mut HiddenTally) {
     for c in raw.chars() {
-        match c {
-            '\u{200c}' | '\u{200d}' if out.chars().next_back().is_some_and(joins_by_code_point) => out.push(c),
-            '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{180e}' | '\u{fe00}'..='\u{fe0e}' => {
-                hidden.add(Technique::ZeroWidth, 1);
-            }
-            '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                hidden.add(Technique::BidiControl, 1);
-            }
-            '\u{e0000}'..='\u{e01ef}' => hidden.add(Technique::TagCharacters, 1),
-            // Honest and without a meaning of their own: hyphenation points, emoji style, unmapped glyphs.
-            '\u{ad}' | '\u{fe0f}' | '\u{fffd}' => {}
-            '\n' => out.push('\n'),
-            // Icons of a symbol font stand where a blank would.
-            '\u{e000}'..='\u{f8ff}' => out.push(' '),
-            c if c.is_whitespace() => out.push(' '),
-            c if c.is_control() => {}
-            c => match ligature(c) {
-                Some(letters) => out.push_str(letters),
-                None => out.push(c),
-            },
+        match sight(c) {
+            Sight::Letter => out.push(c),
+            Sight::Letters(letters) => out.push_str(letters),
+            Sight::Blank => out.push(' '),
+            Sight::LineBreak => out.push('\n'),
+            Sight::Hidden(_) if is_joiner(c) && out.chars().next_back().is_some_and(joins_by_code_point) => out.push(c),
+            Sight::Hidden(technique) => hidden.add(technique, 1),
+            Sight::Nothing => {}
         }
     }
+}
+
+/// Whether a person sees nothing but blanks.
+pub fn is_blank(raw: &str) -> bool {
+    raw.chars().all(|c| !matches!(sight(c), Sight::Letter | Sight::Letters(_)))
+}
+
+fn sight(c: char) -> Sight {
+    match c {
+        '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{180e}' | '\u{fe00}'..='\u{fe0e}' => {
+            Sight::Hidden(Technique::ZeroWidth)
+        }
+        '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            Sight::Hidden(Technique::BidiControl)
+        }
+        '\u{e0000}'..='\u{e01ef}' => Sight::Hidden(Technique::TagCharacters),
+        '\u{ad}' | '\u{fe0f}' | '\u{fffd}' => Sight::Nothing,
+        '\n' => Sight::LineBreak,
+        '\u{e000}'..='\u{f8ff}' => Sight::Blank, // icons of a symbol font stand where a blank would
+        c if c.is_whitespace() => Sight::Blank,
+        c if c.is_control() => Sight::Nothing,
+        c => ligature(c).map_or(Sight::Letter, Sight::Letters),
+    }
+}
+
+const fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
 }
 
 /// Scripts from Arabic to Sinhala spell with joiners, so there a joiner is a letter like any other.
@@ -37,7 +64,7 @@ const fn joins_by_code_point(previous: char) -> bool {
     matches!(previous, '\u{600}'..='\u{dff}')
 }
 
-const fn ligature(c: char) -> Option<&'static str> {
+pub const fn ligature(c: char) -> Option<&'static str> {
     match c {
         '\u{fb00}' => Some("ff"),
         '\u{fb01}' => Some("fi"),
@@ -80,8 +107,8 @@ pub fn tidy(raw: &str) -> (String, bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::hidden::HiddenText;
+    use super::*;
 
     fn visible(raw: &str) -> (String, Vec<HiddenText>) {
         let (mut out, mut hidden) = (String::new(), HiddenTally::default());

@@ -55,7 +55,10 @@ pub fn level_at(words: &[Word<'_>], at: usize, schooling: bool) -> Option<Level>
         }
         "associate" if next == "degree" || (schooling && next == "of") => Some(Level::VOCATIONAL),
         "diploma" => Some(if before(words, at, "school") { Level::SCHOOL } else { Level::VOCATIONAL }),
-        "ged" | "gcse" | "abitur" | "baccalaureat" | "bachillerato" => Some(Level::SCHOOL),
+        "gcse" | "gcses" if schooling => Some(Level::SCHOOL),
+        "vocational" if next == "qualification" => Some(Level::VOCATIONAL),
+        "school" if next == "leaving" => Some(Level::SCHOOL),
+        "ged" | "abitur" | "baccalaureat" | "bachillerato" => Some(Level::SCHOOL),
         "school" if before(words, at, "high") => Some(Level::SCHOOL),
         _ => None,
     }

@@ -4,7 +4,7 @@
 
 use std::{collections::HashSet, sync::LazyLock};
 
-use super::words::Word;
+use super::{stem::stem, words::Word};
 
 /// Function words of English, and the commonest of German, French and Spanish.
 const FUNCTION: &str = "
@@ -32,17 +32,17 @@ basic basics beneficial bonus broad candidate candidates capability capable capa
 comparable competence competency competencies competent complete completed confident current currently daily day days deep
 demonstrable demonstrate demonstrated desirable desired different diverse duties duty eager effective efficient
 employee employer enough equivalent essential excellent exceptional existing experience experiences experienced expert
-expertise exposure extensive familiar familiarity fast field fields first following full fully general good great
+expertise exposure extensive familiar familiarity fast field fields first following full fully general good great growing busy
 hands high highly hold holds ideal ideally important include includes included including individual interest interested
 job junior key know knowledge large latest least less level levels looking main major mandatory mid minimum modern month
 months multiple new nice numerous offer opportunity outstanding part passion passionate perfect person position
 possess practical practices preferable preferred previous prior proficiency proficient proven qualification
 qualifications qualified quality range regular related relevant required requirement requirements require requires
 responsibilities responsibility responsible role roles safe secondary seek seeking seeks senior several similar simple
-skill skilled skills small solid someone sound specific standard strong style successful suitable superb superior
+skill skilled skills small solid someone sound specific spend spends spent standard strong style successful suitable superb superior
 sure talented task tasks team teams thorough time top track type types understand understanding useful valid value varied
-variety various vital want week weeks wide willing willingness work worked worker workers working works year years yrs
-youll youre weve were world class record environment environments setting settings ready hiring join company companies
+variety various want week weeks wide willing willingness work worked worker workers working works year years yrs
+youll youre weve were world class environment environments setting settings ready hiring join company companies
 business organisation organization fluent fluency native active recognised recognized proud equally special
 kenntnisse erfahrung erfahrungen gute sehr aufgaben profil sicherer umgang stelle wunschenswert vorteil jahre
 experience connaissance connaissances maitrise ans annees poste profil experiencia conocimientos anos puesto
@@ -50,12 +50,10 @@ experience connaissance connaissances maitrise ans annees poste profil experienc
 
 /// Verbs that open a duty and say little without their object.
 const OPENING_VERBS: &str = "
-achieve  adhere aid apply assist assure attend be become bring build carry collaborate comply conduct contribute
-coordinate create define deliver demonstrate  engage ensure execute fulfil fulfill give handle have help identify
-implement keep  learn liaise maintain make manage meet monitor own participate perform  provide  respond
-review  serve   show support take undertake utilise utilize uphold complete responsible assisting ensuring
-providing maintaining managing performing supporting working handling helping participating conducting overseeing
-assuring applying including 
+achieve adhere aid apply assist assure attend be become bring build carry collaborate complete comply conduct contribute
+coordinate create define deliver demonstrate engage ensure execute fulfil fulfill give handle have help identify implement
+include involve keep learn liaise maintain make manage meet monitor oversee own participate perform provide respond run serve show
+support take undertake uphold utilise utilize
 ";
 
 /// Ways of working that any advertisement asks for and any resume claims.
@@ -76,7 +74,7 @@ const NOT_ADVERBS: &[&str] = &["assembly", "supply", "family", "anomaly", "reply
 
 static FUNCTIONS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| FUNCTION.split_whitespace().collect());
 static FRAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| FRAME.split_whitespace().collect());
-static VERBS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| OPENING_VERBS.split_whitespace().collect());
+static VERBS: LazyLock<HashSet<String>> = LazyLock::new(|| OPENING_VERBS.split_whitespace().map(stem).collect());
 static CONDUCTS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| CONDUCT.split_whitespace().collect());
 
 /// A single lower-case letter is what an apostrophe left over; a single capital may be a name (`R`, `C`).
@@ -94,8 +92,8 @@ pub fn is_frame(plain: &str) -> bool {
     FRAMES.contains(plain) || adverb
 }
 
-pub fn is_opening_verb(plain: &str) -> bool {
-    VERBS.contains(plain) || plain.strip_suffix('s').is_some_and(|verb| VERBS.contains(verb))
+pub fn is_opening_verb(stem: &str) -> bool {
+    VERBS.contains(stem)
 }
 
 pub fn is_conduct(plain: &str) -> bool {

@@ -6,21 +6,29 @@
 
 mod degrees;
 mod demand;
+mod evidence;
 mod grade;
+mod learning;
 mod lexicon;
+mod lines;
 mod matching;
+mod port;
 mod posting;
 mod report;
 mod resume;
 mod rubric;
 mod stem;
+mod tenure;
 mod terms;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trades;
 mod words;
 mod years;
 
 pub use grade::grade;
+pub use port::OfflineScorer;
 pub use rubric::draw_up;
 
 /// Named in every rubric and score, so that nobody takes them for an LLM's.

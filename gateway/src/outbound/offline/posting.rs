@@ -1,6 +1,9 @@
 //! Takes a job description apart: which of its lines asks for something, and how firmly.
 
-use super::words::{Word, plain, words};
+use super::{
+    lines::{sentences, without_bullet},
+    words::{Word, plain, words},
+};
 
 /// What a statement of the description is to the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +25,8 @@ pub enum Part {
 pub struct Statement<'a> {
     pub part: Part,
     pub text: &'a str,
+    /// Its place says what it is, and not only a word in it.
+    pub sure: bool,
     /// Under a heading for education or certificates.
     pub schooling: bool,
 }
@@ -94,8 +99,15 @@ fn push_sentences<'a>(found: &mut Vec<Statement<'a>>, text: &'a str, section: Op
         let spoken = plain_line(sentence);
         let part = part_of(&spoken, section.map(|(part, _)| part), bullet);
         let schooling = section.is_some_and(|(_, schooling)| schooling);
-        found.push(Statement { part, text: sentence, schooling });
+        let sure = bullet || section.is_some_and(|(named, _)| named == part);
+        found.push(Statement { part, text: after_employer(sentence), sure, schooling });
     }
+}
+
+/// "St. Mary is looking for a nurse" asks for a nurse, and not for Mary.
+fn after_employer(sentence: &str) -> &str {
+    let cues = [" looking for ", " seeking ", " seeks ", " is hiring ", " are hiring ", " recruiting "];
+    cues.iter().find_map(|cue| sentence.split_once(cue)).map_or(sentence, |(_, wanted)| wanted)
 }
 
 /// What a sentence says wins over where it stands only where it is unmistakable.
@@ -149,45 +161,6 @@ fn starts_like_title(line: &str) -> bool {
     marked || first.is_some_and(|c| c.is_uppercase() || !c.is_lowercase())
 }
 
-/// The line without what marks it as an item of a list, and whether it was one.
-pub fn without_bullet(line: &str) -> (&str, bool) {
-    let line = line.trim();
-    let marks = ['-', '*', '•', '·', '–', '—', '▪', '●', '◦', '○', '‣', '⁃', '➢', '✓', '✔', '►', '»', '\u{f0b7}', '+', '>'];
-    let rest = line.trim_start_matches(marks);
-    if rest.len() < line.len() && rest.starts_with(|c: char| c.is_whitespace()) {
-        return (rest.trim(), true);
-    }
-    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
-    if (1..=2).contains(&digits) && line[digits..].starts_with(['.', ')']) && line[digits + 1..].starts_with(' ') {
-        return (line[digits + 1..].trim(), true);
-    }
-    (line, false)
-}
-
-/// Cuts after `. `, `! `, `? ` and `; ` where the next sentence begins.
-pub fn sentences(text: &str) -> Vec<&str> {
-    let mut found = Vec::new();
-    let mut start = 0;
-    for (at, mark) in text.char_indices().filter(|(_, c)| matches!(c, '.' | '!' | '?' | ';' | '。' | '！')) {
-        let end = at + mark.len_utf8();
-        let rest = &text[end..];
-        let spaced = rest.starts_with(char::is_whitespace) || matches!(mark, '。' | '！');
-        let lower = rest.trim_start().starts_with(char::is_lowercase);
-        let abbreviated = mark == '.' && text[start..at].rsplit(|c: char| !c.is_alphanumeric() && c != '.').next().is_some_and(is_abbreviation);
-        if spaced && (!lower || mark == ';') && !abbreviated {
-            found.push(text[start..end].trim());
-            start = end;
-        }
-    }
-    found.push(text[start..].trim());
-    found.retain(|sentence| !sentence.is_empty());
-    found
-}
-
-fn is_abbreviation(last: &str) -> bool {
-    last.contains('.') || matches!(last, "e.g" | "i.e" | "Dr" | "Mr" | "Ms" | "Mrs" | "St" | "No" | "ca" | "bzw" | "approx")
-}
-
 fn plain_line(text: &str) -> String {
     plain(text).replace(['’', '`'], "'").split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -222,11 +195,6 @@ mod tests {
                     A driving licence is a plus. We offer free coffee.";
         let parts: Vec<Part> = parts(text).into_iter().map(|(part, _)| part).collect();
         assert_eq!(parts, [Part::Boilerplate, Part::Duty, Part::Must, Part::Nice, Part::Boilerplate]);
-    }
-
-    #[test]
-    fn abbreviations_end_no_sentence() {
-        assert_eq!(sentences("Tools, e.g. SAP or Excel. Ask Dr. Meyer."), ["Tools, e.g. SAP or Excel.", "Ask Dr. Meyer."]);
     }
 
     #[test]

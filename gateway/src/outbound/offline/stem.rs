@@ -27,7 +27,7 @@ fn singular(word: &str) -> String {
         }
     }
     match word.strip_suffix('s') {
-        Some(base) if !["s", "u", "i"].iter().any(|end| base.ends_with(end)) => base.to_owned(),
+        Some(base) if base == "menu" || !["s", "u", "i"].iter().any(|end| base.ends_with(end)) => base.to_owned(),
         _ => word.to_owned(),
     }
 }

@@ -57,19 +57,22 @@ pub fn terms(statement: &str, schooling: bool) -> Vec<Term> {
     let words = words(statement);
     let chunks = chunks(statement, &words);
     let mut found = Vec::new();
-    let mut used = 0;
-    if let Some(term) = years_term(statement, &words, &chunks) {
-        found.push(term);
-    }
+    found.extend(years_term(statement, &words, &chunks));
     let degrees = degrees::levels(&words, true);
+    let mut left = chunks;
     if let Some(level) = degrees.iter().map(|(_, level)| *level).min().filter(|_| is_about_degree(&words, schooling)) {
-        let last = degrees.last().map_or(0, |(at, _)| *at);
-        let before = chunks.iter().take_while(|chunk| chunk.first <= last).count();
-        let fields = fields(&chunks[before..], statement, &words);
-        used = before + fields.len();
+        let mut last = degrees.last().map_or(0, |(at, _)| *at);
+        while words.get(last + 1).is_some_and(|word| matches!(word.plain.as_str(), "degree" | "degrees" | "diploma" | "level")) {
+            last += 1;
+        }
+        let before = left.iter().take_while(|chunk| chunk.first <= last).count();
+        let fields = fields(&left[before..], statement, &words);
+        left.drain(before..before + fields.len());
+        let named = |chunk: &Chunk| degrees.iter().any(|(at, _)| (chunk.first..=chunk.last).contains(at));
+        left.retain(|chunk| !named(chunk) && words[chunk.first].plain != "degree");
         found.push(degree_term(level, &fields));
     }
-    found.extend(choices(statement, &words, &chunks[used..], schooling));
+    found.extend(choices(statement, &words, &left, schooling));
     found
 }
 
@@ -88,7 +91,11 @@ fn fields(chunks: &[Chunk], statement: &str, words: &[Word<'_>]) -> Vec<String> 
     let follows = |(at, chunk): &(usize, &Chunk)| {
         (*at == 0 || matches!(chunk.cut, Cut::List | Cut::Or)) && !is_licence(&words[chunk.first..=chunk.last])
     };
-    chunks.iter().take(4).enumerate().take_while(follows).map(|(_, chunk)| spelled(statement, words, chunk)).collect()
+    let run: Vec<&Chunk> = chunks.iter().take(4).enumerate().take_while(follows).map(|(_, chunk)| chunk).collect();
+    let after = run.last().and_then(|chunk| words.get(chunk.last + 1));
+    let choice = run.iter().skip(1).any(|chunk| chunk.cut == Cut::Or) || after.is_some_and(|word| is_or(&word.plain));
+    let taken = if choice { run.len() } else { 1 }; // otherwise the list has gone on to other things
+    run.into_iter().take(taken).map(|chunk| spelled(statement, words, chunk)).collect()
 }
 
 fn years_term(statement: &str, words: &[Word<'_>], chunks: &[Chunk]) -> Option<Term> {
@@ -135,12 +142,12 @@ fn term(statement: &str, words: &[Word<'_>], chunk: &Chunk, schooling: bool) -> 
     } else {
         Kind::Skill
     };
-    Term { text: spelled(statement, words, chunk), kind, named: is_named(words, chunk) }
+    Term { text: spelled(statement, words, chunk), kind, named: is_named(statement, words, chunk) }
 }
 
 fn spelled(statement: &str, words: &[Word<'_>], chunk: &Chunk) -> String {
     let text = &statement[words[chunk.first].start..words[chunk.last].end];
-    let first_is_plain_start = chunk.first == 0 && !words[0].looks_coined() && !is_named(words, chunk);
+    let first_is_plain_start = chunk.first == 0 && !words[0].looks_coined() && !is_named(statement, words, chunk);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if !first_is_plain_start {
         return text;
@@ -150,25 +157,28 @@ fn spelled(statement: &str, words: &[Word<'_>], chunk: &Chunk) -> String {
 }
 
 /// Capitals are a name where the rest of the statement does without them.
-fn is_named(words: &[Word<'_>], chunk: &Chunk) -> bool {
+fn is_named(statement: &str, words: &[Word<'_>], chunk: &Chunk) -> bool {
     let own = &words[chunk.first..=chunk.last];
     if own.iter().any(Word::looks_coined) {
         return true;
     }
+    let is_list = statement.contains([',', '/', '&']);
     let capitals = words.iter().filter(|word| word.starts_upper()).count();
-    let title_case = words.len() > 3 && capitals * 10 >= words.len() * 6;
+    let title_case = words.len() > 3 && capitals * 10 >= words.len() * 6 && !is_list;
     let alone = words.len() <= 3 && own.iter().all(Word::starts_upper);
-    alone || (!title_case && own.iter().enumerate().any(|(at, word)| chunk.first + at > 0 && word.starts_upper()))
+    let opens_list = is_list && chunk.first == 0 && words.get(own.len()).is_some_and(Word::starts_upper);
+    let inside = own.iter().enumerate().any(|(at, word)| chunk.first + at > 0 && word.starts_upper());
+    alone || opens_list || (inside && !title_case)
 }
 
-fn is_licence(words: &[Word<'_>]) -> bool {
+pub fn is_licence(words: &[Word<'_>]) -> bool {
     words.iter().any(|word| is_licence_word(&word.plain))
 }
 
 fn is_licence_word(plain: &str) -> bool {
     ["licence", "license", "certif", "accredit", "zertifi", "fuhrerschein", "permis"].iter().any(|cue| plain.starts_with(cue))
         && !plain.starts_with("permissi")
-        || matches!(plain, "registration" | "registered" | "credential" | "credentials" | "licensure" | "lizenz")
+        || matches!(plain, "registration" | "credential" | "credentials" | "licensure" | "lizenz")
 }
 
 fn is_bare_licence(text: &str) -> bool {
@@ -208,15 +218,22 @@ fn chunks(statement: &str, words: &[Word<'_>]) -> Vec<Chunk> {
     found
 }
 
+fn is_or(plain: &str) -> bool {
+    matches!(plain, "or" | "oder" | "ou")
+}
+
 /// The cut that `word` itself makes, or `None` for a word to look for.
 fn cut_of(word: &Word<'_>, words: &[Word<'_>], at: usize, inside: bool) -> Option<Cut> {
-    if matches!(word.plain.as_str(), "or" | "oder" | "ou") {
+    if is_or(&word.plain) {
         return Some(Cut::Or);
     }
     if matches!(word.plain.as_str(), "and" | "und" | "et" | "y") && word.text.len() > 1 {
         return Some(Cut::List);
     }
-    if is_function(word) {
+    if in_compound(words, at) {
+        return None;
+    }
+    if is_function(word) || (word.plain == "record" && at > 0 && words[at - 1].plain == "track") {
         return Some(Cut::Hard);
     }
     if word.is_number() {
@@ -227,8 +244,17 @@ fn cut_of(word: &Word<'_>, words: &[Word<'_>], at: usize, inside: bool) -> Optio
     if is_frame(&word.plain) && !part_of_name && !word.looks_coined() {
         return Some(Cut::Hard);
     }
-    let opens = !inside && is_opening_verb(&word.plain) && !word.looks_coined();
+    let opens = !inside && is_opening_verb(&word.stem) && !word.looks_coined();
     opens.then_some(Cut::Hard)
+}
+
+/// "on-call", "month-end": a small word that is half of a larger one.
+fn in_compound(words: &[Word<'_>], at: usize) -> bool {
+    let word = &words[at];
+    let says = |other: &Word<'_>| !is_function(other) && !is_frame(&other.plain) && !other.is_number();
+    let before = at.checked_sub(1).map(|before| &words[before]).filter(|before| before.end + 1 == word.start && before.hyphen);
+    let after = words.get(at + 1).filter(|after| word.end + 1 == after.start && word.hyphen);
+    word.plain.len() > 1 && !word.is_number() && (before.is_some_and(says) || after.is_some_and(says))
 }
 
 /// "attention to detail", "point of sale": one word on each side, held together.

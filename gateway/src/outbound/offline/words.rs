@@ -15,6 +15,8 @@ pub struct Word<'a> {
     pub plain: String,
     /// `plain` without its ending: what is compared.
     pub stem: String,
+    /// Followed by a hyphen.
+    pub hyphen: bool,
     /// Bytes from the start of the text.
     pub start: usize,
     pub end: usize,
@@ -51,7 +53,7 @@ pub fn words(text: &str) -> Vec<Word<'_>> {
         let end = word_end(text, at + character.len_utf8());
         let plain = plain(&text[at..end]);
         let stem = stem(&plain);
-        found.push(Word { text: &text[at..end], plain, stem, start: at, end });
+        found.push(Word { text: &text[at..end], plain, stem, hyphen: text[end..].starts_with('-'), start: at, end });
         at = end + possessive(&text[end..]);
     }
     found

@@ -15,7 +15,7 @@ const MIN_WIDTH_PERCENT: f32 = 10.0;
 /// Lines of an exact height below this cut their letters off.
 const MIN_LINE_POINTS: f32 = 2.0;
 const TWENTIETHS_PER_POINT: f32 = 20.0;
-/// Largest difference of a channel (of 255) at which text and background look the same.
+/// Text is told from its background when some channel (of 255) differs by this much.
 const MIN_CONTRAST: u8 = 24;
 
 const TEXT_COLOUR: ColourNames =
@@ -74,7 +74,7 @@ impl Look {
             "sz" => self.size_half_points = number(element),
             "w" => self.width_percent = number(element),
             "shd" => self.shading = shading(element, theme),
-            "highlight" => self.highlight = attribute(element, "val").map(|name| highlight(&name).map_or(Pen::Off, Pen::Colour)),
+            "highlight" => self.highlight = pen(element),
             _ => {}
         }
     }
@@ -125,6 +125,11 @@ pub fn shading(element: &BytesStart<'_>, theme: &Theme) -> Option<Colour> {
         Some(Colour::Plain(pattern)) => Some(Colour::Plain(pattern)),
         Some(Colour::Auto) | None => Some(Colour::Plain(BLACK)),
     }
+}
+
+fn pen(element: &BytesStart<'_>) -> Option<Pen> {
+    let name = attribute(element, "val")?;
+    Some(highlight(&name).map_or(Pen::Off, Pen::Colour))
 }
 
 fn number(element: &BytesStart<'_>) -> Option<f32> {

@@ -3,7 +3,6 @@
 //! Sizes that a ZIP declares are claims, so the limits count the bytes that really come out. Entry names are only
 //! compared, never used as paths.
 
-use std::borrow::Cow;
 use std::io::{Cursor, Read};
 
 use zip::ZipArchive;
@@ -18,7 +17,6 @@ const MAX_TOTAL_BYTES: u64 = 48 << 20;
 
 pub struct Package<'a> {
     archive: ZipArchive<Cursor<&'a [u8]>>,
-    names: Vec<String>,
     bytes_left: u64,
 }
 
@@ -28,9 +26,7 @@ impl<'a> Package<'a> {
         if archive.len() > MAX_ENTRIES {
             return Err(ExtractionFailure::TooComplex);
         }
-        let mut names: Vec<String> = archive.file_names().flatten().map(Cow::into_owned).collect();
-        names.sort();
-        Ok(Self { archive, names, bytes_left: MAX_TOTAL_BYTES })
+        Ok(Self { archive, bytes_left: MAX_TOTAL_BYTES })
     }
 
     /// Inflates one part; `None` when the package has none of this name.
@@ -54,18 +50,7 @@ impl<'a> Package<'a> {
         Ok(Some(bytes))
     }
 
-    /// Names of the XML parts called `prefix`, or `prefix` and a number, in order.
-    pub fn xml_parts(&self, prefix: &str) -> Vec<String> {
-        let wanted = |name: &&String| name.strip_prefix(prefix).is_some_and(is_number_and_xml);
-        self.names.iter().filter(wanted).cloned().collect()
-    }
-
     pub fn has_pictures(&self) -> bool {
-        self.names.iter().any(|name| name.starts_with("word/media/"))
+        self.archive.file_names().flatten().any(|name| name.starts_with("word/media/"))
     }
-}
-
-/// Names are matched as Word writes them: `header.xml`, `header2.xml`, and nothing below a folder of that name.
-fn is_number_and_xml(rest: &str) -> bool {
-    rest.strip_suffix(".xml").is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()))
 }

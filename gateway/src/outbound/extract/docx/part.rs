@@ -3,113 +3,53 @@
 //! What hides a run is spread over the run, its styles, its paragraph, cell, table and text box, and all of it is known
 //! when the run ends; so a stack of open elements is enough, and no tree is built that a hostile file could make deep.
 
+use std::collections::HashSet;
+
 use quick_xml::events::{BytesRef, BytesStart, Event};
-use quick_xml::name::{Namespace, NamespaceResolver, QName, ResolveResult};
+use quick_xml::name::NamespaceResolver;
 
-use super::super::Technique;
 use super::super::hidden::HiddenTally;
-use super::super::{ExtractionFailure, text};
+use super::super::{ExtractionFailure, Technique, text};
+use super::element::{Element, Skip};
 use super::look::{Look, shading};
+use super::open::{Filled, Open, Paragraph, Run, Table};
 use super::styles::Styles;
-use super::theme::{Colour, Rgb, Theme, WHITE, hex};
-use super::xml::{self, MAX_DEPTH, attribute, is_on};
+use super::theme::{Colour, Theme, WHITE, hex};
+use super::xml::{self, MAX_DEPTH, attribute};
 
-/// Word leaves out what it finds in any other namespace, so no person sees it.
-const KNOWN_NAMESPACES: [&str; 4] = [
-    "http://schemas.openxmlformats.org/",
-    "http://schemas.microsoft.com/office/",
-    "http://purl.oclc.org/ooxml/",
-    "urn:schemas-microsoft-com:",
-];
-
-/// Elements that matter; all others only hold them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Element {
-    Paragraph,
-    ParagraphProperties,
-    Run,
-    RunProperties,
-    TextFill,
-    Text,
-    Table,
-    TableProperties,
-    Row,
-    Cell,
-    CellProperties,
-    Shape,
-    ShapeProperties,
-    /// A fill that the shape has of its own, or by the style of the drawing.
-    ShapeFill,
-    TextBox,
-    Alternatives,
-    Other,
-}
-
-/// Why what follows is passed over, until the element ends in which it started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Skip {
-    /// Not part of what the document says: deletions, field codes, alternatives that are not used.
-    Quietly,
-    /// Word shows none of it.
-    Hidden,
-}
-
-/// Where the fill of an open shape comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Filled {
-    ByItself,
-    /// By the style of the drawing, which stands after the shape's own properties.
-    ByStyle,
-}
-
-#[derive(Debug, Default)]
-struct Run {
-    look: Look,
-    style: Option<String>,
-    text: String,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    style: Option<String>,
-    marks_first_row: bool,
-    rows: usize,
-}
+/// Pages of Word are 22 inches wide and high at most; a drawing further off is on none.
+const MAX_OFFSET_EMU: i64 = 22 * 914_400;
+/// And one as far to the left or above is off the page whatever its size.
+const MIN_OFFSET_EMU: i64 = -MAX_OFFSET_EMU / 2;
 
 pub struct PartReader<'a> {
     theme: &'a Theme,
     styles: &'a Styles,
+    /// Ids of the notes that are marked in the text.
+    notes: &'a HashSet<String>,
     out: &'a mut String,
     hidden: &'a mut HiddenTally,
-    open: Vec<Element>,
+    open: Open,
+    /// Why text is passed over, and how many elements deep.
     skip: Option<(Skip, usize)>,
-    /// A stack, because a text box sits inside a run.
-    runs: Vec<Run>,
-    /// Style of each open paragraph.
-    paragraphs: Vec<Option<String>>,
-    tables: Vec<Table>,
-    /// Look of the text by the style of each open cell's table.
-    cells: Vec<Look>,
-    /// Colour behind the text, one for each open paragraph, table, cell and shape.
-    behind: Vec<Rgb>,
-    shapes: Vec<Filled>,
-    /// Whether each open set of alternatives has been decided.
-    alternatives: Vec<bool>,
 }
 
 impl<'a> PartReader<'a> {
-    pub fn new(theme: &'a Theme, styles: &'a Styles, out: &'a mut String, hidden: &'a mut HiddenTally) -> Self {
-        let (open, runs, paragraphs, tables, cells) = (vec![], vec![], vec![], vec![], vec![]);
-        let (skip, behind, shapes, alternatives) = (None, vec![], vec![], vec![]);
-        Self { theme, styles, out, hidden, open, skip, runs, paragraphs, tables, cells, behind, shapes, alternatives }
+    pub fn new(
+        theme: &'a Theme,
+        styles: &'a Styles,
+        notes: &'a HashSet<String>,
+        out: &'a mut String,
+        hidden: &'a mut HiddenTally,
+    ) -> Self {
+        Self { theme, styles, notes, out, hidden, open: Open::default(), skip: None }
     }
 
     pub fn read(mut self, xml: &[u8]) -> Result<(), ExtractionFailure> {
         let mut reader = xml::reader(xml);
         let mut buffer = Vec::new();
         loop {
-            let event = reader.read_event_into(&mut buffer).map_err(|_| ExtractionFailure::BrokenFile)?;
-            match event {
+            match reader.read_event_into(&mut buffer).map_err(|_| ExtractionFailure::BrokenFile)? {
                 Event::Start(element) => self.start(&element, reader.resolver())?,
                 Event::End(_) => self.end(),
                 Event::Text(text) => self.text(&text),
@@ -124,164 +64,147 @@ impl<'a> PartReader<'a> {
     }
 
     fn start(&mut self, element: &BytesStart<'_>, resolver: &NamespaceResolver) -> Result<(), ExtractionFailure> {
-        if let Some((_, depth)) = &mut self.skip {
-            *depth += 1;
-            return if *depth > MAX_DEPTH { Err(ExtractionFailure::TooComplex) } else { Ok(()) };
-        }
-        if self.open.len() >= MAX_DEPTH {
+        let depth = self.open.elements.len() + self.skip.map_or(0, |(_, depth)| depth);
+        if depth >= MAX_DEPTH {
             return Err(ExtractionFailure::TooComplex);
         }
-        self.skip = self.passed_over(element, resolver).map(|skip| (skip, 1));
+        if let Some((_, depth)) = &mut self.skip {
+            *depth += 1;
+            return Ok(());
+        }
+        let skip = Skip::of(element, resolver, self.open.alternatives.last_mut());
+        self.skip = skip.or_else(|| self.unmarked_note(element)).map(|skip| (skip, 1));
         if self.skip.is_none() {
-            let kind = self.kind(element);
-            self.enter(kind, element);
-            self.open.push(kind);
+            let parent = self.open.elements.last().copied();
+            let kind = Element::of(element.local_name().as_ref(), parent);
+            self.enter(kind, parent, element);
+            self.open.elements.push(kind);
         }
         Ok(())
     }
 
-    /// Whether and why this element is passed over with all that it holds.
-    fn passed_over(&mut self, element: &BytesStart<'_>, resolver: &NamespaceResolver) -> Option<Skip> {
-        if !is_known(&resolver.resolve_element(element.name()).0) {
-            return Some(Skip::Hidden);
-        }
-        match element.local_name().as_ref() {
-            "del" | "moveFrom" | "instrText" | "delInstrText" => Some(Skip::Quietly),
-            "Choice" => {
-                let decided = self.alternatives.last_mut()?;
-                let usable = !*decided && understands(&attribute(element, "Requires").unwrap_or_default(), resolver);
-                *decided |= usable;
-                if usable { None } else { Some(Skip::Quietly) }
-            }
-            "Fallback" => self.alternatives.last().copied().unwrap_or(false).then_some(Skip::Quietly),
-            _ => None,
-        }
+    fn unmarked_note(&self, element: &BytesStart<'_>) -> Option<Skip> {
+        let is_note = matches!(element.local_name().as_ref(), "footnote" | "endnote");
+        let is_marked = || attribute(element, "id").is_some_and(|id| self.notes.contains(&id));
+        (is_note && !is_marked()).then_some(Skip::Hidden)
     }
 
-    fn kind(&self, element: &BytesStart<'_>) -> Element {
-        match (element.local_name().as_ref(), self.open.last()) {
-            ("p", _) => Element::Paragraph,
-            ("pPr", Some(Element::Paragraph)) => Element::ParagraphProperties,
-            ("r", _) => Element::Run,
-            ("rPr", Some(Element::Run)) => Element::RunProperties,
-            ("textFill", Some(Element::RunProperties)) => Element::TextFill,
-            (_, Some(Element::TextFill)) => Element::TextFill, // colours lie a few levels down
-            ("t", Some(Element::Run)) => Element::Text,
-            ("tbl", _) => Element::Table,
-            ("tblPr", Some(Element::Table)) => Element::TableProperties,
-            ("tr", _) => Element::Row,
-            ("tc", _) => Element::Cell,
-            ("tcPr", Some(Element::Cell)) => Element::CellProperties,
-            ("wsp" | "shape" | "rect" | "roundrect", _) => Element::Shape,
-            ("spPr" | "style", Some(Element::Shape)) => Element::ShapeProperties,
-            ("solidFill" | "gradFill", Some(Element::ShapeProperties)) | ("gsLst" | "gs", Some(Element::ShapeFill)) => {
-                Element::ShapeFill
-            }
-            ("fillRef", Some(Element::ShapeProperties)) if self.shapes.last() == Some(&Filled::ByStyle) => {
-                Element::ShapeFill
-            }
-            ("txbxContent", _) => Element::TextBox,
-            ("AlternateContent", _) => Element::Alternatives,
-            _ => Element::Other,
-        }
-    }
-
-    fn enter(&mut self, kind: Element, element: &BytesStart<'_>) {
+    fn enter(&mut self, kind: Element, parent: Option<Element>, element: &BytesStart<'_>) {
         match kind {
             Element::Paragraph => {
-                self.paragraphs.push(None);
-                self.behind.push(self.behind());
+                self.open.paragraphs.push(Paragraph::default());
+                self.open.behind.push(self.open.behind());
             }
-            Element::Run => self.runs.push(Run::default()),
+            Element::Run => self.open.runs.push(Run::default()),
             Element::Table => {
-                self.tables.push(Table::default());
-                self.behind.push(self.behind());
+                self.open.tables.push(Table::default());
+                self.open.behind.push(self.open.behind());
             }
             Element::Row => {
-                if let Some(table) = self.tables.last_mut() {
+                if let Some(table) = self.open.tables.last_mut() {
                     table.rows += 1;
+                    table.row = Look::default();
                 }
             }
             Element::Cell => self.enter_cell(),
+            Element::Anchor => self.open.anchors.push(None),
             Element::Shape => self.enter_shape(element),
+            Element::ShapeFill if parent == Some(Element::ShapeProperties) => self.open.shape_fills_itself(),
             Element::TextBox => {
                 self.flush_run();
                 self.break_line();
             }
-            Element::Alternatives => self.alternatives.push(false),
-            Element::ShapeFill => self.fill_by_itself(),
-            Element::TextFill => self.set_look(element, self.open.last() == Some(&Element::TextFill)),
-            Element::Other => self.property(element),
+            Element::Alternatives => self.open.alternatives.push(false),
+            Element::TextFill => self.set_look(element, true),
+            Element::Other => self.property(parent, element),
             Element::ParagraphProperties
             | Element::RunProperties
             | Element::Text
             | Element::TableProperties
+            | Element::RowProperties
             | Element::CellProperties
-            | Element::ShapeProperties => {}
+            | Element::AnchorOffset
+            | Element::ShapeProperties
+            | Element::ShapeStyle
+            | Element::ShapeFill => {}
         }
+    }
+
+    fn enter_cell(&mut self) {
+        let mut look = Look::default();
+        let mut behind = self.open.behind();
+        if let Some(table) = self.open.tables.last() {
+            let is_first_row = table.marks_first_row && table.rows == 1;
+            let styled = table.style.as_deref().map(|id| self.styles.table(id, is_first_row)).unwrap_or_default();
+            look = table.row.over(styled.text);
+            if let Some(Colour::Plain(fill)) = styled.fill {
+                behind = fill;
+            }
+        }
+        self.open.cells.push(look);
+        self.open.behind.push(behind);
     }
 
     /// A shape floats: behind its text is its own fill, or the page.
     fn enter_shape(&mut self, element: &BytesStart<'_>) {
-        let filled = attribute(element, "filled").is_none_or(|value| !value.starts_with('f'));
-        let fill = attribute(element, "fillcolor").filter(|_| filled).and_then(|value| hex(&value));
-        self.behind.push(fill.unwrap_or(WHITE));
-        self.shapes.push(Filled::ByStyle);
+        let is_filled = attribute(element, "filled").is_none_or(|value| !value.starts_with('f'));
+        let fill = attribute(element, "fillcolor").filter(|_| is_filled).and_then(|value| hex(&value));
+        self.open.behind.push(fill.unwrap_or(WHITE));
+        self.open.shapes.push(Filled::ByStyle);
     }
 
-    fn enter_cell(&mut self) {
-        let styled = self.tables.last().and_then(|table| {
-            let is_first_row = table.marks_first_row && table.rows == 1;
-            Some(self.styles.table(table.style.as_deref()?, is_first_row))
-        });
-        let look = styled.unwrap_or_default();
-        self.cells.push(look.text);
-        self.behind.push(match look.fill {
-            Some(Colour::Plain(fill)) => fill,
-            Some(Colour::Auto) | None => self.behind(),
-        });
-    }
-
-    /// An element that says something about the one it is in.
-    fn property(&mut self, element: &BytesStart<'_>) {
+    /// An element that says something about the one it stands in.
+    fn property(&mut self, parent: Option<Element>, element: &BytesStart<'_>) {
         let name = element.local_name();
-        match (self.open.last(), name.as_ref()) {
+        match (parent, name.as_ref()) {
             (Some(Element::RunProperties), "rStyle") => {
-                if let Some(run) = self.runs.last_mut() {
+                if let Some(run) = self.open.runs.last_mut() {
                     run.style = attribute(element, "val");
                 }
             }
             (Some(Element::RunProperties), _) => self.set_look(element, false),
-            (Some(Element::ParagraphProperties), "pStyle") => {
-                if let Some(paragraph) = self.paragraphs.last_mut() {
-                    *paragraph = attribute(element, "val");
-                }
-            }
+            (Some(Element::Run), "tab" | "ptab") => self.open.text_of_run("\t"),
+            (Some(Element::Run), "br" | "cr") => self.open.text_of_run("\n"),
+            (Some(Element::Run), "noBreakHyphen") => self.open.text_of_run("-"),
             (Some(Element::ParagraphProperties | Element::CellProperties | Element::TableProperties), "shd") => {
                 if let Some(Colour::Plain(fill)) = shading(element, self.theme) {
-                    self.set_behind(fill);
+                    self.open.set_behind(fill);
                 }
             }
-            (Some(Element::TableProperties), "tblStyle") => {
-                if let Some(table) = self.tables.last_mut() {
-                    table.style = attribute(element, "val");
+            (Some(Element::ParagraphProperties), name) => {
+                let Some(paragraph) = self.open.paragraphs.last_mut() else { return };
+                if name == "pStyle" {
+                    paragraph.style = attribute(element, "val");
+                } else {
+                    paragraph.look.set_height(element);
                 }
             }
-            (Some(Element::TableProperties), "tblLook") => {
-                if let Some(table) = self.tables.last_mut() {
-                    table.marks_first_row = marks_first_row(element);
-                }
+            (Some(Element::TableProperties | Element::RowProperties), _) => self.table_property(element),
+            (Some(Element::Anchor), "docPr") if attribute(element, "hidden").is_some_and(|value| is_true(&value)) => {
+                self.open.hide_anchor(Technique::Invisible);
             }
-            (Some(Element::ShapeProperties), "noFill") => self.fill_by_itself(),
-            (Some(Element::ShapeFill), _) => {
-                if let Some(fill) = self.theme.drawing_colour(element) {
-                    self.set_behind(fill);
-                }
-            }
-            (Some(Element::Run), "tab" | "ptab") => self.text_of_run("\t"),
-            (Some(Element::Run), "br" | "cr") => self.text_of_run("\n"),
-            (Some(Element::Run), "noBreakHyphen") => self.text_of_run("-"),
+            (Some(Element::ShapeProperties), "noFill") => self.open.shape_fills_itself(),
+            (Some(Element::ShapeFill), _) => self.shape_colour(element),
             _ => {}
+        }
+    }
+
+    fn table_property(&mut self, element: &BytesStart<'_>) {
+        let Some(table) = self.open.tables.last_mut() else { return };
+        match element.local_name().as_ref() {
+            "tblStyle" => table.style = attribute(element, "val"),
+            "tblLook" => table.marks_first_row = marks_first_row(element),
+            _ => table.row.set_height(element),
+        }
+    }
+
+    fn shape_colour(&mut self, element: &BytesStart<'_>) {
+        let is_by_style = self.open.elements.iter().rev().nth(1) == Some(&Element::ShapeStyle);
+        if is_by_style && self.open.shapes.last() == Some(&Filled::ByItself) {
+            return;
+        }
+        if let Some(fill) = self.theme.drawing_colour(element) {
+            self.open.set_behind(fill);
         }
     }
 
@@ -293,83 +216,70 @@ impl<'a> PartReader<'a> {
             }
             return;
         }
-        match self.open.pop() {
-            Some(Element::Run) => {
+        let Some(ended) = self.open.elements.pop() else { return };
+        match ended {
+            Element::Run => {
                 self.flush_run();
-                self.runs.pop();
+                self.open.runs.pop();
             }
-            Some(Element::Paragraph) => {
-                self.paragraphs.pop();
-                self.behind.pop();
+            Element::Paragraph => {
+                self.open.paragraphs.pop();
                 self.break_line();
             }
-            Some(Element::Table) => {
-                self.tables.pop();
-                self.behind.pop();
+            Element::Table => {
+                self.open.tables.pop();
             }
-            Some(Element::Cell) => {
-                self.cells.pop();
-                self.behind.pop();
+            Element::Cell => {
+                self.open.cells.pop();
             }
-            Some(Element::Shape) => {
-                self.shapes.pop();
-                self.behind.pop();
+            Element::Shape => {
+                self.open.shapes.pop();
             }
-            Some(Element::Alternatives) => {
-                self.alternatives.pop();
+            Element::Anchor => {
+                self.open.anchors.pop();
+            }
+            Element::Alternatives => {
+                self.open.alternatives.pop();
             }
             _ => {}
+        }
+        if matches!(ended, Element::Paragraph | Element::Table | Element::Cell | Element::Shape) {
+            self.open.behind.pop();
         }
     }
 
     fn text(&mut self, text: &str) {
-        match self.skip {
-            Some((Skip::Hidden, _)) => self.hidden.add_text(Technique::IgnoredMarkup, text),
-            Some((Skip::Quietly, _)) => {}
-            None if self.open.last() == Some(&Element::Text) => self.text_of_run(text),
-            None => {}
-        }
-    }
-
-    fn text_of_run(&mut self, text: &str) {
-        if let Some(run) = self.runs.last_mut() {
-            run.text.push_str(text);
+        match (self.skip, self.open.elements.last()) {
+            (Some((Skip::Hidden, _)), _) => self.hidden.add_text(Technique::IgnoredMarkup, text),
+            (None, Some(Element::Text)) => self.open.text_of_run(text),
+            (None, Some(Element::AnchorOffset)) if is_off_page(text) => self.open.hide_anchor(Technique::OffPage),
+            _ => {}
         }
     }
 
     /// Judges what the innermost run holds so far.
     fn flush_run(&mut self) {
-        let behind = self.behind();
-        let Some(run) = self.runs.last_mut() else { return };
+        let behind = self.open.behind();
+        let Some(run) = self.open.runs.last_mut() else { return };
         let written = std::mem::take(&mut run.text);
-        let paragraph = self.paragraphs.last().and_then(Option::as_deref);
-        let table = self.cells.last().copied().unwrap_or_default();
-        let look = run.look.over(self.styles.resolve(run.style.as_deref(), paragraph, table));
-        match look.hidden_by(behind) {
+        let mut look = run.look;
+        let mut paragraph_style = None;
+        if let Some(paragraph) = self.open.paragraphs.last() {
+            look = look.over(paragraph.look);
+            paragraph_style = paragraph.style.as_deref();
+        }
+        let cell = self.open.cells.last().copied().unwrap_or_default();
+        let look = look.over(self.styles.resolve(run.style.as_deref(), paragraph_style, cell));
+        let by_drawing = self.open.anchors.iter().flatten().next().copied();
+        match by_drawing.or_else(|| look.hidden_by(behind)) {
             Some(technique) => self.hidden.add_text(technique, &written),
             None => text::push_visible(self.out, &written, self.hidden),
         }
     }
 
     fn set_look(&mut self, element: &BytesStart<'_>, in_text_fill: bool) {
-        if let Some(run) = self.runs.last_mut() {
+        if let Some(run) = self.open.runs.last_mut() {
             run.look.set(element, in_text_fill, self.theme);
-        }
-    }
-
-    fn behind(&self) -> Rgb {
-        self.behind.last().copied().unwrap_or(WHITE)
-    }
-
-    fn set_behind(&mut self, fill: Rgb) {
-        if let Some(behind) = self.behind.last_mut() {
-            *behind = fill;
-        }
-    }
-
-    fn fill_by_itself(&mut self) {
-        if let Some(shape) = self.shapes.last_mut() {
-            *shape = Filled::ByItself;
         }
     }
 
@@ -380,26 +290,22 @@ impl<'a> PartReader<'a> {
     }
 }
 
-fn is_known(resolved: &ResolveResult<'_>) -> bool {
-    match resolved {
-        ResolveResult::Bound(Namespace(uri)) => KNOWN_NAMESPACES.iter().any(|known| uri.starts_with(known)),
-        ResolveResult::Unbound | ResolveResult::Unknown(_) => false,
-    }
-}
-
-/// Whether Word knows each of the namespaces that an alternative requires.
-fn understands(requires: &str, resolver: &NamespaceResolver) -> bool {
-    let is_known = |prefix| is_known(&resolver.resolve_element(QName(&format!("{prefix}:any"))).0);
-    requires.split_whitespace().all(is_known)
-}
-
 /// Bit 0x20 of the value, or the attribute that newer versions write beside it.
 fn marks_first_row(element: &BytesStart<'_>) -> bool {
-    let bits = attribute(element, "val").and_then(|value| u16::from_str_radix(&value, 16).ok());
     match attribute(element, "firstRow") {
-        Some(value) => value == "1" || value == "true",
-        None => bits.is_some_and(|bits| bits & 0x20 != 0) && is_on(element),
+        Some(value) => is_true(&value),
+        None => attribute(element, "val")
+            .and_then(|bits| u16::from_str_radix(&bits, 16).ok())
+            .is_some_and(|bits| bits & 0x20 != 0),
     }
+}
+
+fn is_off_page(offset: &str) -> bool {
+    offset.trim().parse().is_ok_and(|emu: i64| !(MIN_OFFSET_EMU..=MAX_OFFSET_EMU).contains(&emu))
+}
+
+fn is_true(value: &str) -> bool {
+    value == "1" || value == "true"
 }
 
 /// The character that `&…;` stands for; only the five of XML, since others are defined by a DOCTYPE.

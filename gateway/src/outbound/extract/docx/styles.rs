@@ -9,7 +9,7 @@ use quick_xml::events::BytesStart;
 use super::super::ExtractionFailure;
 use super::look::{Look, shading};
 use super::theme::{Colour, Theme};
-use super::xml::{self, Step, attribute, is_on};
+use super::xml::{self, Step, attribute};
 
 /// A chain of styles is a handful long; more is a loop.
 const MAX_CHAIN: usize = 16;
@@ -124,5 +124,5 @@ fn is_in(around: &[String], name: &str) -> bool {
 }
 
 fn is_default(element: &BytesStart<'_>) -> bool {
-    attribute(element, "default").is_some_and(|value| value == "1" || value == "true") && is_on(element)
+    attribute(element, "default").is_some_and(|value| value == "1" || value == "true")
 }

@@ -3,8 +3,10 @@
 //! The widest range of bands with a gutter is cut first, so that a heading over two columns stays over both. The hard
 //! part is what is not a column: dates at the right margin, and small tables, are read line by line.
 
-use super::lines::{self, Line, baseline};
+use std::collections::HashMap;
+
 use super::Word;
+use super::lines::{self, Line, baseline};
 
 /// Columns within columns within columns; more is a table.
 const MAX_DEPTH: usize = 4;
@@ -30,16 +32,24 @@ const MAX_TABLE_ROWS: usize = 12;
 /// Ranges of bands that are tried from one start; pages that need more are not text.
 const MAX_TRIES: usize = 16;
 
-type Band<'a> = Vec<&'a Word>;
+/// Words that lie above each other's lines without white between them.
+#[derive(Default)]
+struct Band<'a> {
+    words: Vec<&'a Word>,
+    /// What the words take up from left to right, in order and without overlaps.
+    spans: Vec<Span>,
+}
 
-/// A strip of white between two x.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Gap {
+struct Span {
     left: f64,
     right: f64,
 }
 
-impl Gap {
+/// A strip of white between two x.
+type Gap = Span;
+
+impl Span {
     fn width(self) -> f64 {
         self.right - self.left
     }
@@ -58,23 +68,24 @@ pub fn in_order(words: &[Word]) -> Vec<Line<'_>> {
 
 fn cut<'a>(words: Vec<&'a Word>, depth: usize, out: &mut Vec<Line<'a>>) {
     let bands = bands(words);
+    let mut rejected = Rejected::default();
     let mut start = 0;
     while start < bands.len() {
-        let columns = if depth > 0 { columns_from(&bands[start..]) } else { None };
-        if let Some((length, gutter)) = columns {
-            let range = bands[start..start + length].iter().flatten().copied();
+        let columns = if depth > 0 { columns_from(&bands, start, &mut rejected) } else { None };
+        if let Some((end, gutter)) = columns {
+            let range = bands[start..end].iter().flat_map(|band| &band.words).copied();
             let (left, right) = range.partition(|word| word.bounds.x1 <= gutter);
             cut(left, depth - 1, out);
             cut(right, depth - 1, out);
-            start += length;
+            start = end;
         } else {
-            out.extend(lines::find(&bands[start]));
+            out.extend(lines::find(&bands[start].words));
             start += 1;
         }
     }
 }
 
-/// Words that lie above each other's lines without white between them, from top to bottom.
+/// Bands from top to bottom.
 fn bands(mut words: Vec<&Word>) -> Vec<Band<'_>> {
     words.sort_by(|a, b| a.strip().0.total_cmp(&b.strip().0));
     let mut bands: Vec<Band<'_>> = Vec::new();
@@ -82,65 +93,106 @@ fn bands(mut words: Vec<&Word>) -> Vec<Band<'_>> {
     for word in words {
         let (top, word_bottom) = word.strip();
         match bands.last_mut() {
-            Some(band) if top <= bottom => band.push(word),
-            _ => bands.push(vec![word]),
+            Some(band) if top <= bottom => band.words.push(word),
+            _ => bands.push(Band { words: vec![word], spans: vec![] }),
         }
         bottom = bottom.max(word_bottom);
+    }
+    for band in &mut bands {
+        band.spans = spans(&band.words);
     }
     bands
 }
 
-/// The longest range of bands from the first one that has columns, and the x that parts them.
-fn columns_from(bands: &[Band<'_>]) -> Option<(usize, f64)> {
-    let mut open = vec![Gap { left: f64::NEG_INFINITY, right: f64::INFINITY }];
-    let (mut leftmost, mut rightmost) = (f64::INFINITY, f64::NEG_INFINITY);
-    let mut candidates: Vec<(usize, Vec<Gap>)> = Vec::new();
-    for (index, band) in bands.iter().enumerate() {
-        open = open.iter().flat_map(|gap| without(*gap, band)).collect();
-        for word in band {
-            leftmost = leftmost.min(word.bounds.x0);
-            rightmost = rightmost.max(word.bounds.x1);
+fn spans(words: &[&Word]) -> Vec<Span> {
+    let mut sorted: Vec<Span> = words.iter().map(|word| Span { left: word.bounds.x0, right: word.bounds.x1 }).collect();
+    sorted.sort_by(|a, b| a.left.total_cmp(&b.left));
+    let mut spans: Vec<Span> = Vec::new();
+    for span in sorted {
+        match spans.last_mut() {
+            Some(last) if span.left <= last.right => last.right = last.right.max(span.right),
+            _ => spans.push(span),
         }
-        let is_between = |gap: &Gap| gap.left >= leftmost && gap.right <= rightmost;
-        let gutters: Vec<Gap> = open.iter().copied().filter(is_between).collect();
+    }
+    spans
+}
+
+/// The widest range of bands from `start` that has columns: where it ends, and the x that parts them.
+fn columns_from(bands: &[Band<'_>], start: usize, rejected: &mut Rejected) -> Option<(usize, f64)> {
+    let mut open = vec![Gap { left: f64::NEG_INFINITY, right: f64::INFINITY }];
+    let mut text = Span { left: f64::INFINITY, right: f64::NEG_INFINITY };
+    let mut candidates: Vec<(usize, Vec<Gap>)> = Vec::new();
+    for (index, band) in bands.iter().enumerate().skip(start) {
+        open = open.iter().flat_map(|gap| without(*gap, &band.spans)).collect();
+        for span in &band.spans {
+            text = Span { left: text.left.min(span.left), right: text.right.max(span.right) };
+        }
+        let is_between = |gap: &Gap| gap.left >= text.left && gap.right <= text.right;
+        let mut gutters: Vec<Gap> = open.iter().copied().filter(is_between).collect();
         if !gutters.is_empty() {
+            gutters.sort_by(|a, b| b.width().total_cmp(&a.width()));
             candidates.push((index + 1, gutters));
         }
     }
-    candidates.iter().rev().take(MAX_TRIES).find_map(|(length, gutters)| {
-        let words: Vec<&Word> = bands[..*length].iter().flatten().copied().collect();
-        Some((*length, widest_gutter(&words, gutters)?))
+    candidates.iter().rev().take(MAX_TRIES).find_map(|(end, gutters)| {
+        let gutter = gutter_of(&bands[start..*end], *end, gutters, rejected)?;
+        Some((*end, gutter.middle()))
     })
 }
 
-/// What is left white of a gap when a band is laid over it.
-fn without(gap: Gap, band: &Band<'_>) -> Vec<Gap> {
-    let mut spans: Vec<(f64, f64)> = band.iter().map(|word| (word.bounds.x0, word.bounds.x1)).collect();
-    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+/// The first of `gutters`, the widest first, that parts the bands into columns.
+fn gutter_of(bands: &[Band<'_>], end: usize, gutters: &[Gap], rejected: &mut Rejected) -> Option<Gap> {
+    if gutters.iter().all(|gap| rejected.has_similar(end, *gap, bands.len())) {
+        return None;
+    }
+    let words: Vec<&Word> = bands.iter().flat_map(|band| &band.words).copied().collect();
+    let min_width = MIN_GUTTER_EM * median_size(&words)?;
+    for gap in gutters.iter().filter(|gap| gap.width() > min_width) {
+        if rejected.has_similar(end, *gap, bands.len()) {
+            continue;
+        }
+        if parts_columns(&words, gap.middle()) {
+            return Some(*gap);
+        }
+        rejected.remember(end, *gap, bands.len());
+    }
+    None
+}
+
+/// Gaps that were no gutters, by where their range ends and where they lie. A range that is only a little shorter is not
+/// tried again: a long page of dated lines would be looked at from each of them.
+#[derive(Default)]
+struct Rejected(HashMap<(usize, i64), usize>);
+
+impl Rejected {
+    fn has_similar(&self, end: usize, gap: Gap, bands: usize) -> bool {
+        self.0.get(&(end, Self::place(gap))).is_some_and(|rejected| bands * 5 > rejected * 4)
+    }
+
+    fn remember(&mut self, end: usize, gap: Gap, bands: usize) {
+        self.0.insert((end, Self::place(gap)), bands);
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and gutters lie on the page")]
+    fn place(gap: Gap) -> i64 {
+        gap.middle().round() as i64
+    }
+}
+
+/// What is left white of a gap when text is laid over it.
+fn without(gap: Gap, text: &[Span]) -> Vec<Gap> {
     let mut pieces = Vec::new();
     let mut left = gap.left;
-    for (start, end) in spans {
-        if start > left && left < gap.right {
-            pieces.push(Gap { left, right: start.min(gap.right) });
+    for span in text {
+        if span.left > left && left < gap.right {
+            pieces.push(Gap { left, right: span.left.min(gap.right) });
         }
-        left = left.max(end);
+        left = left.max(span.right);
     }
     if left < gap.right {
         pieces.push(Gap { left, right: gap.right });
     }
     pieces
-}
-
-fn widest_gutter(words: &[&Word], gutters: &[Gap]) -> Option<f64> {
-    let min_width = MIN_GUTTER_EM * median_size(words)?;
-    let mut widest: Option<Gap> = None;
-    for gap in gutters {
-        let is_wider = widest.is_none_or(|widest| gap.width() > widest.width());
-        if gap.width() > min_width && is_wider && parts_columns(words, gap.middle()) {
-            widest = Some(*gap);
-        }
-    }
-    widest.map(Gap::middle)
 }
 
 fn median_size(words: &[&Word]) -> Option<f64> {
@@ -153,10 +205,9 @@ fn median_size(words: &[&Word]) -> Option<f64> {
 fn parts_columns(words: &[&Word], x: f64) -> bool {
     let (left, right): (Vec<&Word>, Vec<&Word>) = words.iter().copied().partition(|word| word.bounds.x1 <= x);
     let (left, right) = (Side::of(&left), Side::of(&right));
-    left.is_a_column() && right.is_a_column() && !left.annotates(&right) && !right.annotates(&left) && {
-        let is_table = left.is_cells_of(&right) && right.is_cells_of(&left);
-        !is_table
-    }
+    let are_notes = left.annotates(&right) || right.annotates(&left);
+    let are_cells = left.is_cells_of(&right) && right.is_cells_of(&left);
+    left.is_a_column() && right.is_a_column() && !are_notes && !are_cells
 }
 
 /// The lines on one side of a gutter.

@@ -11,6 +11,8 @@ use super::{PlacedGlyph, Word};
 const WORD_GAP_EM: f64 = 0.12;
 /// Letters may lie over each other by this much, in em, as kerning and accents do.
 const MAX_OVERLAP_EM: f64 = 0.5;
+/// Words of a letter-spaced heading stand this far apart at most, in em; what a stretch joins too much, its gaps part.
+const MAX_STRETCH_GAP_EM: f64 = 2.0;
 /// Glyphs of a word stand on one line, within this many em.
 const SAME_BASELINE_EM: f64 = 0.35;
 /// Letter-spaced headings have this many letters or more, all of them apart.
@@ -56,8 +58,8 @@ impl Stretch {
         let Some(last) = self.glyphs.last() else { return true };
         let em = glyph.size.max(last.size);
         let gap = glyph.bounds.x0 - last.bounds.x1;
-        // As far as a letter-spaced heading may go; finish() parts what stands further apart than its letters.
-        (glyph.baseline - last.baseline).abs() < SAME_BASELINE_EM * em && gap > -MAX_OVERLAP_EM * em && gap < em
+        let is_on_line = (glyph.baseline - last.baseline).abs() < SAME_BASELINE_EM * em;
+        is_on_line && gap > -MAX_OVERLAP_EM * em && gap < MAX_STRETCH_GAP_EM * em
     }
 
     fn widen(&mut self, glyph: &PlacedGlyph) {
@@ -108,9 +110,7 @@ impl DrawnPlaces {
     fn has_near(&self, glyph: &PlacedGlyph) -> bool {
         let reach = SAME_PLACE_EM * glyph.size;
         let (letter, column, row) = cell(glyph);
-        let is_near = |(x, y): &(f64, f64)| {
-            (x - glyph.bounds.x0).abs() < reach && (y - glyph.baseline).abs() < reach
-        };
+        let is_near = |(x, y): &(f64, f64)| (x - glyph.bounds.x0).abs() < reach && (y - glyph.baseline).abs() < reach;
         let around = |at: i64| at.saturating_sub(1)..=at.saturating_add(1);
         around(column).any(|column| {
             around(row).any(|row| self.0.get(&(letter, column, row)).is_some_and(|places| places.iter().any(is_near)))

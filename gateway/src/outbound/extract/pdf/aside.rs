@@ -6,9 +6,7 @@ use std::collections::HashSet;
 
 use hayro::hayro_syntax::Pdf;
 use hayro::hayro_syntax::content::ops::TypedInstruction;
-use hayro::hayro_syntax::object::dict::keys::{
-    ANNOTS, BASE_STATE, CONTENTS, D, OCGS, OCPROPERTIES, OFF, ON,
-};
+use hayro::hayro_syntax::object::dict::keys::{ANNOTS, BASE_STATE, CONTENTS, D, OCGS, OCPROPERTIES, OFF, ON};
 use hayro::hayro_syntax::object::{Array, Dict, Name, Object, ObjectIdentifier, String as PdfString};
 use hayro::hayro_syntax::page::Page;
 
@@ -57,7 +55,8 @@ fn count_notes(page: &Page<'_>, hidden: &mut HiddenTally) {
 /// Layers that a viewer does not show when the file is opened.
 fn layers_off(pdf: &Pdf) -> HashSet<ObjectIdentifier> {
     let mut off = HashSet::new();
-    let properties = pdf.xref().get::<Dict<'_>>(pdf.xref().root_id()).and_then(|root| root.get::<Dict<'_>>(OCPROPERTIES));
+    let properties =
+        pdf.xref().get::<Dict<'_>>(pdf.xref().root_id()).and_then(|root| root.get::<Dict<'_>>(OCPROPERTIES));
     let Some(properties) = properties else { return off };
     let Some(config) = properties.get::<Dict<'_>>(D) else { return off };
     let listed = |array: Option<Array<'_>>| -> Vec<ObjectIdentifier> {

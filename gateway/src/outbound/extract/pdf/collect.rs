@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use hayro::hayro_interpret::font::{Glyph as FontGlyph, GlyphRun, Type3Glyph};
+use hayro::hayro_interpret::font::{Glyph as FontGlyph, GlyphRun};
 use hayro::hayro_interpret::hayro_cmap::BfString;
 use hayro::hayro_interpret::{
     BlendMode, CacheKey, ClipPath, Device, DrawMode, DrawProps, Image, ImageDrawProps, Paint, SoftMask,
@@ -16,9 +16,12 @@ use hayro::kurbo::{Affine, BezPath, PathEl, Point, Rect, Shape as _};
 use super::actual_text;
 use super::budget::Budget;
 use super::drawing::{Drawing, Glyph, Ink, Outline, Rgb, Shape};
+use super::program;
 
 /// Advance of a glyph whose font does not tell, in outline units.
 const DEFAULT_ADVANCE: f32 = 500.0;
+/// Stands for a glyph whose meaning is not known.
+const UNMAPPED: char = '\u{fffd}';
 /// Places closer than this many points are the same place.
 const SAME_PLACE_POINTS: f64 = 0.01;
 /// Shorter replacement texts that are not believed are sloppiness, not a message.
@@ -113,12 +116,21 @@ impl Collector {
         }
         let outline = match glyph {
             FontGlyph::Outline(glyph) => Outline::new(glyph.outline(), false),
-            FontGlyph::Type3(glyph) => outline_of_program(glyph, paint),
+            FontGlyph::Type3(glyph) => program::outline(glyph, paint),
         };
         let index = self.drawing.outlines.len();
         self.drawing.outlines.push(outline);
         self.outline_by_key.insert(key, index);
         index
+    }
+
+    /// What a glyph means, unless its font claims more than a glyph can.
+    fn believable(&mut self, meaning: String, advance: f64) -> String {
+        if actual_text::fits_a_glyph(&meaning, advance) {
+            return meaning;
+        }
+        self.drawing.false_actual_text_chars += meaning.chars().count();
+        String::from(UNMAPPED)
     }
 
     /// Filling and stroking the same text comes as two calls; the second only adds ink to the first.
@@ -223,10 +235,11 @@ impl<'a> Device<'a> for Collector {
                 Clip::Within(_) => false,
             };
             let is_type3 = matches!(&**positioned, FontGlyph::Type3(_)); // may bring its own colours
+            let advance = advance(positioned);
             let glyph = Glyph {
-                text: meaning(positioned),
+                text: self.believable(meaning(positioned), advance),
                 to_page,
-                advance: advance(positioned),
+                advance,
                 outline,
                 run: self.run,
                 order: self.next_order(),
@@ -249,7 +262,9 @@ impl<'a> Device<'a> for Collector {
         let Some(Some(Replacement { text, first_glyph })) = self.marked.pop() else { return };
         let glyphs = &mut self.drawing.glyphs[first_glyph..];
         let own: String = glyphs.iter().map(|glyph| glyph.text.as_str()).collect();
-        if actual_text::is_credible(&text, &own, glyphs.len()) {
+        let outlines = &self.drawing.outlines;
+        let inked = glyphs.iter().filter(|glyph| !outlines[glyph.outline].is_blank()).count();
+        if actual_text::is_credible(&text, &own, inked) {
             let mut speaks = Some(text);
             for glyph in glyphs {
                 glyph.text = speaks.take().unwrap_or_default();
@@ -277,7 +292,7 @@ fn meaning(glyph: &FontGlyph<'_>) -> String {
     match glyph.as_unicode() {
         Some(BfString::Char(c)) => c.to_string(),
         Some(BfString::String(text)) => text,
-        None => String::from('\u{fffd}'),
+        None => String::from(UNMAPPED),
     }
 }
 
@@ -310,52 +325,4 @@ fn is_box(path: &BezPath) -> bool {
     });
     let area = bounds.area();
     only_corners && moves == 1 && path.elements().len() <= 6 && (path.area().abs() - area).abs() <= area * 0.001
-}
-
-/// Outline of a glyph that is a little drawing of its own.
-fn outline_of_program<'a>(glyph: &Type3Glyph<'a>, paint: &Paint<'a>) -> Outline {
-    let mut tracer = ProgramTracer::default();
-    glyph.interpret(&mut tracer, Affine::IDENTITY, Affine::IDENTITY, paint);
-    Outline::new(tracer.path, tracer.has_boxes)
-}
-
-/// Collects the filled paths of a glyph's drawing, and a box for each stroke and picture in it.
-#[derive(Default)]
-struct ProgramTracer {
-    path: BezPath,
-    has_boxes: bool,
-    budget: Budget,
-}
-
-impl ProgramTracer {
-    fn add_box(&mut self, bounds: Rect, transform: Affine) {
-        self.has_boxes = true;
-        self.path.extend(transform * bounds.to_path(0.1));
-    }
-}
-
-impl<'a> Device<'a> for ProgramTracer {
-    fn draw_path(&mut self, path: &BezPath, props: DrawProps<'a>, mode: &DrawMode) {
-        self.budget.spend_shape();
-        if let DrawMode::Stroke(stroke) = mode {
-            let reach = f64::from(stroke.line_width) / 2.0;
-            self.add_box(path.control_box().inflate(reach, reach), props.transform);
-        } else {
-            self.path.extend(props.transform * path);
-        }
-    }
-
-    fn draw_image(&mut self, image: Image<'a, '_>, props: ImageDrawProps<'a>) {
-        self.budget.spend_shape();
-        self.add_box(Rect::new(0.0, 0.0, f64::from(image.width()), f64::from(image.height())), props.transform);
-    }
-
-    fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, _: DrawProps<'a>, _: &DrawMode) {
-        self.budget.spend_glyphs(run.glyphs().len());
-    }
-
-    fn push_clip_path(&mut self, _: &ClipPath) {}
-    fn pop_clip(&mut self) {}
-    fn push_transparency_group(&mut self, _: f32, _: Option<SoftMask<'a>>, _: BlendMode) {}
-    fn pop_transparency_group(&mut self) {}
 }

@@ -4,6 +4,8 @@
 
 use hayro::kurbo::{Affine, BezPath, Rect, Shape as _, Vec2};
 
+use super::super::text;
+
 /// Red, green, blue.
 pub type Rgb = [u8; 3];
 pub const WHITE: Rgb = [0xff, 0xff, 0xff];
@@ -101,7 +103,7 @@ impl Glyph {
     }
 
     pub fn is_blank(&self) -> bool {
-        self.text.chars().all(char::is_whitespace)
+        text::is_blank(&self.text)
     }
 }
 

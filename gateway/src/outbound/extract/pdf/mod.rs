@@ -9,14 +9,15 @@ mod budget;
 mod collect;
 mod drawing;
 mod page;
+mod program;
 mod visibility;
 
 #[cfg(test)]
 mod tests;
 
+use hayro::RenderCache;
 use hayro::hayro_interpret::{InterpreterCache, InterpreterSettings};
 use hayro::hayro_syntax::{DecryptionError, LoadPdfError, Pdf};
-use hayro::RenderCache;
 
 use self::page::PageReader;
 use super::hidden::HiddenTally;

@@ -54,8 +54,7 @@ impl<'a> PageReader<'a> {
     }
 
     fn interpret(&self, page: &'a Page<'a>, bounds: Rect, to_page: Affine) -> Drawing {
-        let mut context =
-            Context::new(to_page, bounds, &self.interpreter_cache, page.xref(), self.settings.clone());
+        let mut context = Context::new(to_page, bounds, &self.interpreter_cache, page.xref(), self.settings.clone());
         let mut collector = Collector::new(bounds);
         interpret_page(page, &mut context, &mut collector);
         collector.into_drawing()
@@ -77,7 +76,7 @@ impl<'a> PageReader<'a> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates; sides are below 4,000")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates; sides are below 16,000")]
 fn pixels(side: f64) -> u16 {
     (side as u16).max(1)
 }

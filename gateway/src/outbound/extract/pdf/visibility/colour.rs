@@ -119,8 +119,8 @@ fn cells(bounds: Rect) -> Option<Vec<(i64, i64)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::drawing::tests::{drawing_of, glyph_at};
     use super::super::super::drawing::Glyph;
+    use super::super::super::drawing::tests::{drawing_of, glyph_at};
     use super::*;
 
     fn with_shape(glyph: Glyph, shape: Shape) -> (Drawing, Vec<Verdict>) {

@@ -9,9 +9,8 @@ mod samples;
 
 use hayro::kurbo::Rect;
 
-use self::pixels::Canvas;
-use super::super::ExtractionFailure;
-use super::super::Technique;
+pub use self::pixels::{Canvas as RenderedPage, scale_for};
+use super::super::{ExtractionFailure, Technique};
 use super::drawing::{Drawing, Glyph, Ink, Outline, Rgb};
 
 /// Text below this many points cannot be read.
@@ -25,7 +24,7 @@ const LARGE_PAGE_POINTS: f64 = 1_200.0;
 const MIN_ALPHA: f32 = 0.1;
 /// Share of a glyph that must be on the page.
 const MIN_SHARE_ON_PAGE: f64 = 0.3;
-/// Largest difference of a channel (of 255) at which ink and background look the same.
+/// Ink is told from its background when some channel (of 255) differs by this much.
 const MIN_CONTRAST: u8 = 24;
 
 /// How a glyph is hidden; `None` for what a person sees.
@@ -35,7 +34,7 @@ pub type Verdict = Option<Technique>;
 pub fn judge(
     drawing: &Drawing,
     page: Rect,
-    render: impl FnOnce() -> Result<Canvas, ExtractionFailure>,
+    render: impl FnOnce() -> Result<RenderedPage, ExtractionFailure>,
 ) -> Result<Vec<Verdict>, ExtractionFailure> {
     let placed = |glyph| by_placement(glyph, &drawing.outlines[glyph.outline], page);
     let mut verdicts: Vec<Verdict> = drawing.glyphs.iter().map(placed).collect();
@@ -44,8 +43,6 @@ pub fn judge(
     }
     Ok(verdicts)
 }
-
-pub use self::pixels::{Canvas as RenderedPage, scale_for};
 
 fn by_placement(glyph: &Glyph, outline: &Outline, page: Rect) -> Verdict {
     if glyph.is_blank() {

@@ -11,18 +11,22 @@ use super::{MIN_CONTRAST, Verdict, contrast};
 
 /// Pixels per point: at one, the edges of small letters blur into their background.
 const SCALE: f64 = 2.0;
-/// Longest side that is rendered; the renderer cannot do with much more, and pages have sides of 1,700 pixels.
-const MAX_SIDE_PIXELS: f64 = 4_000.0;
+/// Longest side that is rendered: the renderer counts in 16 bits. A4 has 1,700.
+const MAX_SIDE_PIXELS: f64 = 16_000.0;
+/// Most pixels that are rendered, for the sake of the child's memory. A4 has 2 million.
+const MAX_AREA_PIXELS: f64 = 12_000_000.0;
 /// Fewer samples than this say nothing.
 const MIN_SAMPLES: usize = 2;
-/// Runs with this many judged glyphs can be partly covered, so they are judged glyph by glyph when these disagree.
+/// Runs with this many judged glyphs can be covered in part.
 const LONG_RUN: usize = 8;
+/// Neighbours that agree with each other against the rest of their run, so that they are not all misled.
+const MIN_STRETCH: usize = 3;
 /// How far around a glyph its surroundings are looked at, in points.
 const AROUND_POINTS: f64 = 1.0;
 
 /// Pixels per point for a page of this size.
 pub fn scale_for(width: f64, height: f64) -> f64 {
-    SCALE.min(MAX_SIDE_PIXELS / width.max(height))
+    SCALE.min(MAX_SIDE_PIXELS / width.max(height)).min((MAX_AREA_PIXELS / (width * height)).sqrt())
 }
 
 /// The rendered page.
@@ -36,7 +40,7 @@ pub struct Canvas {
 
 impl Canvas {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "compared with the size before")]
-    #[expect(clippy::cast_precision_loss, reason = "sides are below 4,000")]
+    #[expect(clippy::cast_precision_loss, reason = "sides are below 16,000")]
     fn colour_at(&self, place: Point) -> Option<Rgb> {
         let (x, y) = (place.x * self.scale, place.y * self.scale);
         let is_inside = x >= 0.0 && y >= 0.0 && x < self.width as f64 && y < self.height as f64;
@@ -82,21 +86,32 @@ pub fn settle(drawing: &Drawing, canvas: &Canvas, verdicts: &mut [Verdict]) {
     }
 }
 
-/// Glyphs of a run are seen or hidden together, so one that the pixels mislead is outvoted by the others.
+/// Glyphs of a run are seen or hidden together, so one that the pixels mislead is outvoted by the others. A long run may
+/// be covered in part, so there each stretch of it speaks for itself.
 fn settle_run(run: &[Glyph], findings: &[Option<Finding>], verdicts: &mut [Verdict]) {
-    let certain = findings.iter().flatten().any(|finding| finding.is_certain);
-    let votes = || findings.iter().flatten().filter(|finding| finding.is_certain || !certain);
-    let total = votes().count();
-    let hidden = votes().filter(|finding| finding.is_hidden).count();
-    let Some(behind) = votes().find(|finding| finding.is_hidden).map(|finding| finding.behind) else { return };
-    let is_divided = total >= LONG_RUN && hidden * 10 > total && hidden * 10 < total * 9;
-    let mut previous_is_hidden = false;
-    for ((glyph, finding), verdict) in run.iter().zip(findings).zip(verdicts) {
-        previous_is_hidden = match finding {
-            Some(finding) if finding.is_certain || !certain => finding.is_hidden,
-            _ => previous_is_hidden,
-        };
-        let is_hidden = if is_divided { previous_is_hidden } else { hidden * 2 > total };
+    let any_certain = findings.iter().flatten().any(|finding| finding.is_certain);
+    let voters: Vec<(usize, Finding)> = findings
+        .iter()
+        .enumerate()
+        .filter_map(|(index, finding)| Some((index, (*finding)?)))
+        .filter(|(_, finding)| finding.is_certain || !any_certain)
+        .collect();
+    let hidden = voters.iter().filter(|(_, finding)| finding.is_hidden).count();
+    let Some(behind) = voters.iter().find(|(_, finding)| finding.is_hidden).map(|(_, finding)| finding.behind) else {
+        return;
+    };
+    let run_is_hidden = hidden * 2 > voters.len();
+    let mut is_hidden = vec![run_is_hidden; run.len()];
+    if voters.len() >= LONG_RUN {
+        for stretch in voters.chunk_by(|(_, a), (_, b)| a.is_hidden == b.is_hidden) {
+            if let [(first, finding), .., (last, _)] = stretch
+                && stretch.len() >= MIN_STRETCH
+            {
+                is_hidden[*first..=*last].fill(finding.is_hidden);
+            }
+        }
+    }
+    for ((glyph, is_hidden), verdict) in run.iter().zip(is_hidden).zip(verdicts) {
         if verdict.is_none() && is_hidden {
             let blends_in = glyph.colour.is_some_and(|colour| contrast(colour, behind) < MIN_CONTRAST);
             *verdict = Some(if blends_in { Technique::BackgroundColour } else { Technique::Covered });
@@ -197,11 +212,25 @@ mod tests {
     fn a_run_that_is_half_covered_is_judged_by_glyph() {
         let letters: Vec<Glyph> =
             (0_u8..10).map(|place| Glyph { run: 1, ..glyph_at(2.0 + 9.0 * f64::from(place), 50.0, 10.0) }).collect();
-        let half = canvas(|x, y| if x < 47.0 && letters.iter().any(|letter| is_on(letter, x, y)) { [0; 3] } else { WHITE });
+        let half =
+            canvas(|x, y| if x < 47.0 && letters.iter().any(|letter| is_on(letter, x, y)) { [0; 3] } else { WHITE });
         let mut verdicts = vec![None; 10];
         settle(&drawing_of(letters.clone()), &half, &mut verdicts);
         assert_eq!(verdicts[..5], [None; 5]);
         assert_eq!(verdicts[5..], [Some(Technique::Covered); 5]);
+    }
+
+    #[test]
+    fn a_few_hidden_words_in_a_long_line_are_found() {
+        let finding = |is_hidden| Some(Finding { is_hidden, is_certain: true, behind: WHITE });
+        let run = vec![glyph_at(0.0, 0.0, 10.0); 200];
+        let mut findings = vec![finding(false); 200];
+        findings[20..30].fill(finding(true));
+        findings[100] = finding(true); // misled
+        let mut verdicts = vec![None; 200];
+        settle_run(&run, &findings, &mut verdicts);
+        let hidden: Vec<usize> = (0..200).filter(|index| verdicts[*index].is_some()).collect();
+        assert_eq!(hidden, (20..30).collect::<Vec<_>>());
     }
 
     #[test]
@@ -217,5 +246,6 @@ mod tests {
     fn huge_pages_are_rendered_small() {
         assert!((scale_for(595.0, 842.0) - SCALE).abs() < f64::EPSILON);
         assert!(scale_for(2_000_000.0, 10.0) * 2_000_000.0 <= MAX_SIDE_PIXELS);
+        assert!(scale_for(10_000.0, 10_000.0) * 10_000.0 < 3_500.0);
     }
 }

@@ -1,0 +1,196 @@
+//! The rows of one transaction: few multi-row INSERTs for a whole group of commands.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sea_query::Value;
+use starscreen_domain::TenantId;
+
+use super::{Append, AppendError, Appended, Lease, NewReceipt};
+use crate::db::{Db, Tx};
+
+/// One transaction. The statement that fails names the outcome.
+pub(super) async fn write(db: &Db, group: &[Append]) -> Result<Vec<Appended>, AppendError> {
+    let mut tx = db.begin().await?;
+    let now = Utc::now(); // in the transaction, so that it never runs against the order of the log
+    for lease in group.iter().filter_map(|append| append.completes) {
+        complete(&mut tx, lease).await?;
+    }
+    let (first, positions) = insert_events(&mut tx, group, now).await?;
+    let receipts = group.iter().zip(&positions).filter_map(|(append, at)| append.receipt.as_ref().map(|r| (r, at)));
+    insert_receipts(&mut tx, receipts, now).await?;
+    insert_subjects(&mut tx, group).await?;
+    insert_work(&mut tx, group, now).await?;
+    tx.commit().await?;
+    tracing::debug!(commands = group.len(), position.first = first, "group committed");
+    Ok(positions)
+}
+
+async fn complete(tx: &mut Tx, lease: Lease) -> Result<(), AppendError> {
+    let sql = "DELETE FROM work WHERE id = $1 AND lease = $2";
+    match tx.execute(sql, vec![lease.work_id.into(), lease.attempt.0.into()]).await? {
+        0 => Err(AppendError::LeaseLost),
+        _ => Ok(()),
+    }
+}
+
+async fn insert_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Result<(u64, Vec<Appended>), AppendError> {
+    const COLUMNS: &[&str] = &[
+        "position",
+        "tenant_id",
+        "tenant_position",
+        "aggregate_type",
+        "aggregate_id",
+        "sequence",
+        "event_type",
+        "event_version",
+        "payload",
+        "metadata",
+        "event_id",
+        "recorded_at",
+    ];
+    let head: Vec<(i64,)> = tx.fetch("SELECT COALESCE(MAX(position), 0) FROM events", vec![]).await?;
+    let first = head.first().map_or(0, |(head,)| *head);
+    let mut position = first;
+    let mut tenants: BTreeMap<TenantId, i64> = BTreeMap::new();
+    let mut rows = Vec::new();
+    let mut appended = Vec::with_capacity(group.len());
+    for append in group {
+        for event in &append.events {
+            position += 1;
+            let tenant_position = match event.tenant_id {
+                Some(tenant) => Some(next_tenant_position(tx, &mut tenants, tenant).await?),
+                None => None,
+            };
+            rows.push(vec![
+                position.into(),
+                event.tenant_id.map(|tenant| tenant.0).into(),
+                tenant_position.into(),
+                event.aggregate_type.into(),
+                event.aggregate_id.to_string().into(),
+                i64::try_from(event.sequence).unwrap_or(i64::MAX).into(),
+                event.event_type.clone().into(),
+                event.event_version.clone().into(),
+                event.payload.clone().into(),
+                event.metadata.clone().into(),
+                event.event_id.0.into(),
+                now.into(),
+            ]);
+        }
+        appended.push(Appended { position: position.unsigned_abs() });
+    }
+    tx.insert("events", COLUMNS, rows).await.map_err(|error| or_unique(error, AppendError::Conflict))?;
+    Ok((first.unsigned_abs() + 1, appended))
+}
+
+/// The tenant's next place in its own history; asks the database once a tenant and transaction.
+async fn next_tenant_position(
+    tx: &mut Tx,
+    tenants: &mut BTreeMap<TenantId, i64>,
+    tenant: TenantId,
+) -> Result<i64, AppendError> {
+    let last = if let Some(last) = tenants.get(&tenant) {
+        *last
+    } else {
+        let sql = "SELECT COALESCE(MAX(tenant_position), 0) FROM events WHERE tenant_id = $1";
+        let rows: Vec<(i64,)> = tx.fetch(sql, vec![tenant.0.into()]).await?;
+        rows.first().map_or(0, |(last,)| *last)
+    };
+    tenants.insert(tenant, last + 1);
+    Ok(last + 1)
+}
+
+async fn insert_receipts(
+    tx: &mut Tx,
+    receipts: impl Iterator<Item = (&NewReceipt, &Appended)>,
+    now: DateTime<Utc>,
+) -> Result<(), AppendError> {
+    let rows = receipts
+        .map(|(receipt, at)| {
+            vec![
+                receipt.tenant_id.0.into(),
+                receipt.key.clone().into(),
+                receipt.request_hash.clone().into(),
+                receipt.answer.clone().into(),
+                i64::try_from(at.position).unwrap_or(i64::MAX).into(),
+                now.timestamp_millis().into(),
+            ]
+        })
+        .collect();
+    let columns = ["tenant_id", "key", "request_hash", "answer", "position", "created_at_ms"];
+    tx.insert("receipts", &columns, rows).await.map_err(|error| or_unique(error, AppendError::Repeated))
+}
+
+async fn insert_subjects(tx: &mut Tx, group: &[Append]) -> Result<(), AppendError> {
+    let keys = group
+        .iter()
+        .flat_map(|append| &append.keys)
+        .map(|key| vec![key.subject_id.into(), key.tenant_id.0.into(), key.wrapped.clone().into()])
+        .collect();
+    tx.insert("subject_keys", &["subject_id", "tenant_id", "wrapped"], keys).await?;
+    let credentials = group
+        .iter()
+        .flat_map(|append| &append.credentials)
+        .map(|credential| {
+            vec![credential.user_id.0.into(), credential.tenant_id.0.into(), credential.password_hash.clone().into()]
+        })
+        .collect();
+    tx.insert("credentials", &["user_id", "tenant_id", "password_hash"], credentials).await?;
+    let candidates = group
+        .iter()
+        .flat_map(|append| &append.candidates)
+        .map(|candidate| {
+            vec![
+                candidate.candidate_id.0.into(),
+                candidate.tenant_id.0.into(),
+                candidate.job_id.0.into(),
+                candidate.content_hash.clone().into(),
+            ]
+        })
+        .collect();
+    tx.insert("candidate_index", &["candidate_id", "tenant_id", "job_id", "content_hash"], candidates).await?;
+    Ok(())
+}
+
+async fn insert_work(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Result<(), AppendError> {
+    const COLUMNS: &[&str] = &[
+        "id",
+        "lane",
+        "urgent",
+        "tenant_id",
+        "subject",
+        "task",
+        "correlation_id",
+        "causation_id",
+        "created_at_ms",
+        "free_at_ms",
+        "attempts",
+    ];
+    let at_ms = now.timestamp_millis();
+    let mut rows: Vec<Vec<Value>> = Vec::new();
+    for work in group.iter().flat_map(|append| &append.work) {
+        let task = serde_json::to_string(&work.asked.task).unwrap_or_default(); // names and numbers: cannot fail
+        rows.push(vec![
+            work.id.into(),
+            work.asked.task.lane().name().into(),
+            i64::from(work.urgent).into(),
+            work.tenant_id.0.into(),
+            work.asked.subject.into(),
+            task.into(),
+            work.correlation_id.into(),
+            work.causation_id.into(),
+            at_ms.into(),
+            at_ms.into(),
+            0_i64.into(),
+        ]);
+    }
+    tx.insert("work", COLUMNS, rows).await?;
+    Ok(())
+}
+
+fn or_unique(error: sqlx::Error, outcome: AppendError) -> AppendError {
+    match error.as_database_error() {
+        Some(database) if database.is_unique_violation() => outcome,
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,169 @@
+//! The command line: no verb runs every role in one process, verbs are for operators.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    config::{LoadOptions, Settings},
+    demo, http, operator, outbound, roles, telemetry,
+};
+
+/// Resume screening with evidence. Without a command: runs the server, with all it needs, in this process.
+#[derive(Parser)]
+#[command(name = "starscreen", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the product at work: a job, five resumes, the ranking with its evidence
+    Demo,
+    /// Changes that an operator makes; each is an event like any other
+    Admin {
+        #[command(subcommand)]
+        command: AdminCommand,
+    },
+    /// Builds read models anew from the events, beside the running server
+    Rebuild(RebuildArgs),
+    /// Folds events that a projector has set aside once more, after the cause is mended
+    Replay {
+        /// Name of the read model, such as `candidate_status`
+        name: String,
+    },
+    /// Prints every setting with its value and where it came from; secrets are left out
+    Config,
+    /// Prints the description of the HTTP interface (OpenAPI 3.1)
+    Openapi,
+    /// Reads one file from standard input in a process with limits
+    #[command(name = "extract-child", hide = true)]
+    ExtractChild { kind: String },
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Changes the plan of the account with this e-mail address, at once
+    ChangePlan {
+        email: String,
+        /// Code name of a plan in the settings, such as `professional`
+        plan: String,
+        /// Kept with the change
+        #[arg(long, default_value = "changed by an operator")]
+        reason: String,
+    },
+    /// Corrects the running period's usage by an entry with its reason
+    AdjustUsage {
+        email: String,
+        /// Added to what is used; negative gives slots back
+        #[arg(allow_negative_numbers = true)]
+        delta: i32,
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Args)]
+struct RebuildArgs {
+    /// Name of the read model, such as `candidate_status`
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    name: Option<String>,
+    /// All read models, one after the other
+    #[arg(long)]
+    all: bool,
+    /// Events folded at once
+    #[arg(long, default_value_t = 5_000)]
+    batch: usize,
+    /// Compare with the live table before the switch, and report rows that differ
+    #[arg(long)]
+    diff: bool,
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        // Before anything else is opened: the child must not have what it must not reach.
+        Some(Command::ExtractChild { kind }) => return outbound::extract::run_child(&kind),
+        Some(Command::Openapi) => return print_openapi(),
+        _ => {}
+    }
+    let settings = match load_settings() {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let outcome = runtime.block_on(dispatch(cli.command, settings));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(error.as_ref()),
+    }
+}
+
+async fn dispatch(
+    command: Option<Command>,
+    settings: Arc<Settings>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    match command {
+        None => roles::serve(settings).await?,
+        Some(Command::Demo) => demo::run(settings).await?,
+        Some(Command::Config) => operator::print_settings(&settings),
+        Some(Command::Admin { command: AdminCommand::ChangePlan { email, plan, reason } }) => {
+            operator::change_plan(&settings, &email, &plan, reason).await?;
+        }
+        Some(Command::Admin { command: AdminCommand::AdjustUsage { email, delta, reason } }) => {
+            operator::adjust_usage(&settings, &email, delta, reason).await?;
+        }
+        Some(Command::Rebuild(RebuildArgs { name, batch, diff, .. })) => {
+            operator::rebuild(&settings, name.as_deref(), batch, diff).await?;
+        }
+        Some(Command::Replay { name }) => operator::replay(&settings, &name).await?,
+        Some(Command::Openapi | Command::ExtractChild { .. }) => {} // done before there were settings
+    }
+    Ok(())
+}
+
+/// The settings, and the log that tells what is wrong with them.
+fn load_settings() -> Result<Arc<Settings>, ExitCode> {
+    let options = LoadOptions {
+        working_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+    };
+    let (settings, warnings) = Settings::load(&options).map_err(|error| failed(&error))?;
+    telemetry::init(&settings.log).map_err(|error| failed(&error))?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Arc::new(settings))
+}
+
+fn print_openapi() -> ExitCode {
+    match http::openapi().to_pretty_json() {
+        Ok(document) => {
+            println!("{document}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("starscreen: {}", http::chain(error));
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

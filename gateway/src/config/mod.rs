@@ -1,0 +1,131 @@
+//! What an operator can set, and where each value came from.
+//!
+//! The commented default file, a file of the operator's own, `.env` and the environment are laid over one another, the
+//! later ones winning. All of it goes through one [table](table), so that what is parsed, what is called unknown and
+//! what is shown can never differ. A wrong value refuses to start: a server that runs with half of what was asked for
+//! is found out too late.
+
+mod dotenv;
+mod error;
+mod layers;
+mod plans;
+mod table;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use secrecy::SecretString;
+
+pub use error::{ConfigError, Warning, WrongValue};
+pub use layers::LoadOptions;
+pub use plans::{Plan, Plans};
+pub use table::Described;
+
+/// The defaults, with every key explained; also the documentation of them.
+pub const DEFAULT_FILE: &str = include_str!("../../../starscreen.default.toml");
+
+/// Everything that can be set, checked and in the units it is used in.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    /// Accepted and kept; there are no limits yet.
+    pub rate_limits: bool,
+    /// Origins whose pages may call the API from a browser, as browsers write them, or `*`.
+    pub cors_origins: Vec<String>,
+    /// Where people find the web pages; links in mails begin with it.
+    pub frontend_url: String,
+    pub log: LogSettings,
+    pub tokens: TokenSettings,
+    pub keys: KeySettings,
+    pub uploads: UploadSettings,
+    pub workers: WorkerSettings,
+    pub openai: OpenAiSettings,
+    pub stripe: StripeSettings,
+    pub plans: Plans,
+    described: Vec<Described>,
+}
+
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Directives as `tracing_subscriber::EnvFilter` reads them.
+    pub filter: String,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct TokenSettings {
+    pub access_minutes: u32,
+    pub refresh_days: u32,
+    /// `None`: one is made at first start and kept in the data directory.
+    pub secret: Option<SecretString>,
+}
+
+/// Where the master key comes from; without either, from the data directory.
+#[derive(Clone, Debug, Default)]
+pub struct KeySettings {
+    /// 32 bytes in base64.
+    pub master: Option<SecretString>,
+    /// A file that holds the same.
+    pub master_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct UploadSettings {
+    pub max_file_bytes: u64,
+}
+
+/// Work items of each lane that are in hand at the same time.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    pub extract_parallel: usize,
+    pub rubric_parallel: usize,
+    pub score_parallel: usize,
+    pub react_parallel: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct OpenAiSettings {
+    /// `None`: resumes are scored offline.
+    pub api_key: Option<SecretString>,
+    pub base_url: String,
+    pub model: String,
+    /// 0 to 2; lower repeats itself more.
+    pub temperature: f32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct StripeSettings {
+    pub api_key: Option<SecretString>,
+    pub webhook_secret: Option<SecretString>,
+    pub price_id_starter: Option<String>,
+    pub price_id_small_business: Option<String>,
+    pub price_id_professional: Option<String>,
+    pub price_id_enterprise_base: Option<String>,
+    pub price_id_enterprise_usage: Option<String>,
+}
+
+impl Settings {
+    /// Lays the layers over one another and checks every value; depends on nothing but `options` and the files it
+    /// names.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that says what is wrong, where it was set and what is allowed.
+    pub fn load(options: &LoadOptions) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let (layers, warnings) = layers::read(options)?;
+        let settings = table::settle(&options.working_dir, &layers)?;
+        Ok((settings, warnings))
+    }
+
+    /// Every key with its value in force and where that was set; of secrets only whether they are set.
+    pub fn describe(&self) -> &[Described] {
+        &self.described
+    }
+
+    pub fn plan(&self, code: &str) -> Option<&Plan> {
+        self.plans.get(code)
+    }
+}

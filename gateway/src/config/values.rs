@@ -1,0 +1,163 @@
+//! Reads single values from their text. `None`: not allowed.
+
+use std::{ops::RangeInclusive, str::FromStr};
+
+use tracing_subscriber::EnvFilter;
+
+/// What the guide prints where a value of one's own belongs; starting with one of these means that nothing was set.
+const PLACEHOLDERS: &[&str] =
+    &["sk-proj-YOUR_KEY_HERE", "YOUR_SECRET_KEY_HERE", "sk_test_YOUR_KEY_HERE", "whsec_YOUR_SECRET_HERE", "price_..."];
+
+/// Whether `text` is a value of the guide's, with or without the comment behind it: `docker run --env-file` keeps
+/// comments, and a secret that everybody can read in the guide is worse than none.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    PLACEHOLDERS
+        .iter()
+        .filter_map(|placeholder| text.strip_prefix(placeholder))
+        .any(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace) || rest.starts_with('#'))
+}
+
+pub(super) fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => Some(true),
+        "off" | "false" | "no" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+pub(super) fn number<T: FromStr + PartialOrd>(text: &str, allowed: RangeInclusive<T>) -> Option<T> {
+    text.parse().ok().filter(|number| allowed.contains(number))
+}
+
+/// A limit, or none: `unlimited`.
+pub(super) fn limit(text: &str) -> Option<Option<u32>> {
+    if text.eq_ignore_ascii_case("unlimited") { Some(None) } else { text.parse().ok().map(Some) }
+}
+
+pub(super) fn label(text: &str) -> Option<String> {
+    let fits = (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
+}
+
+/// An http or https address without the slash at its end, since paths are added to it.
+pub(super) fn url(text: &str) -> Option<String> {
+    let text = text.trim_end_matches('/');
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let host = rest.split('/').next().unwrap_or_default();
+    let clean = !host.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c));
+    clean.then(|| text.to_owned())
+}
+
+/// Origins in JSON or divided by commas, as browsers send them: lower case, no path.
+pub(super) fn origins(text: &str) -> Option<Vec<String>> {
+    let list: Vec<String> = if text.starts_with('[') {
+        serde_json::from_str(text).ok()?
+    } else {
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    };
+    list.iter().map(|item| origin(item.trim())).collect()
+}
+
+fn origin(text: &str) -> Option<String> {
+    if text == "*" {
+        return Some(text.to_owned());
+    }
+    url(text)
+        .map(|url| url.to_ascii_lowercase())
+        .filter(|url| !url[url.find("://").map_or(0, |at| at + 3)..].contains(['/', '?', '#', '@']))
+}
+
+/// The old names of levels are known too.
+pub(super) fn level(text: &str) -> Option<&'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "trace" => Some("trace"),
+        "debug" => Some("debug"),
+        "info" => Some("info"),
+        "warn" | "warning" => Some("warn"),
+        "error" | "critical" => Some("error"),
+        "off" => Some("off"),
+        _ => None,
+    }
+}
+
+/// Directives for the log. A word alone must be a level: the filter would take a misspelt one for a part of the program
+/// and log nothing else.
+pub(super) fn filter(text: &str) -> Option<String> {
+    let is_level = |word: &str| matches!(word, "trace" | "debug" | "info" | "warn" | "error" | "off");
+    let words_are_levels = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.contains(['=', '[', ']', '{', '}']))
+        .all(|word| is_level(&word.to_ascii_lowercase()));
+    (words_are_levels && EnvFilter::builder().parse(text).is_ok()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placeholder_is_known_with_and_without_the_guides_comment() {
+        for text in ["YOUR_SECRET_KEY_HERE", "YOUR_SECRET_KEY_HERE  # Generate with: openssl rand -hex 32", "price_..."]
+        {
+            assert!(is_placeholder(text), "{text}");
+        }
+        for text in ["", "price_1Mo", "sk-proj-YOUR_KEY_HERE2", "price_....", "sk-proj-abc"] {
+            assert!(!is_placeholder(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_come_as_json_or_divided_by_commas() {
+        let both = Some(vec!["http://localhost:3000".to_owned(), "https://app.example.com".to_owned()]);
+        assert_eq!(origins("[\"http://localhost:3000\", \"https://App.example.com/\"]"), both);
+        assert_eq!(origins("http://localhost:3000 , https://app.example.com,"), both);
+        assert_eq!(origins(""), Some(vec![]));
+        assert_eq!(origins("[]"), Some(vec![]));
+        assert_eq!(origins("*"), Some(vec!["*".to_owned()]));
+    }
+
+    #[test]
+    fn what_no_browser_sends_as_an_origin_is_refused() {
+        let wrong = [
+            "localhost:3000",
+            "ftp://a",
+            "http://",
+            "https://a/b",
+            "https://a b",
+            "https://me@a",
+            "[1]",
+            "[\"http://a\"",
+            "null",
+        ];
+        for text in wrong {
+            assert_eq!(origins(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_level_is_not_taken_for_a_target() {
+        for text in ["info", "INFO,sqlx=warn", "off", "warn,starscreen=debug,[http.candidates.upload]=trace"] {
+            assert_eq!(filter(text).as_deref(), Some(text));
+        }
+        for text in ["inof", "warning", "info,sqlx", "info,sqlx=loud", "info,,"] {
+            assert_eq!(filter(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn switches_and_limits_are_read_in_any_case() {
+        assert_eq!(
+            (switch("On"), switch("FALSE"), switch("1"), switch("ja")),
+            (Some(true), Some(false), Some(true), None)
+        );
+        assert_eq!(
+            (limit("Unlimited"), limit("0"), limit("-1"), limit("5.0")),
+            (Some(None), Some(Some(0)), None, None)
+        );
+        assert_eq!(
+            (number("0.2", 0.0..=2.0), number("NaN", 0.0..=2.0), number("2.1", 0.0..=2.0)),
+            (Some(0.2), None, None)
+        );
+    }
+}

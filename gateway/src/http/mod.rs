@@ -1,0 +1,168 @@
+//! The HTTP interface: every route on one page.
+
+mod accounts;
+mod caller;
+mod candidates;
+mod docs;
+mod error;
+mod extract;
+mod health;
+mod jobs;
+mod listing;
+mod subscriptions;
+mod upload;
+mod visible;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Router, ServiceExt,
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderName, HeaderValue, Method, Uri, header},
+    response::Response,
+    routing::IntoMakeService,
+};
+use starscreen_commands::{
+    Bus,
+    ports::{Objects, Vault},
+    work::WorkQueue,
+};
+use starscreen_projections::ReadModels;
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower_http::{
+    compression::CompressionLayer,
+    cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer},
+    set_header::SetResponseHeaderLayer,
+    trace::TraceLayer,
+};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{config::Settings, passwords::Passwords, tokens::Tokens};
+
+pub use error::{Code, chain};
+
+/// What handlers work with.
+pub struct AppState {
+    pub bus: Bus,
+    pub queue: WorkQueue,
+    pub reads: ReadModels,
+    pub vault: Arc<dyn Vault>,
+    pub objects: Arc<dyn Objects>,
+    pub passwords: Passwords,
+    pub tokens: Tokens,
+    pub settings: Arc<Settings>,
+}
+
+pub type App = Arc<AppState>;
+
+fn api() -> OpenApiRouter<App> {
+    let v1 = OpenApiRouter::new()
+        .merge(accounts::router())
+        .merge(jobs::router())
+        .merge(candidates::router())
+        .merge(subscriptions::router())
+        .merge(health::router());
+    OpenApiRouter::with_openapi(docs::description()).nest("/api/v1", v1).merge(health::root())
+}
+
+/// The description of the whole interface.
+pub fn openapi() -> OpenApi {
+    api().into_openapi()
+}
+
+/// The service that answers every request, for a listener to make connections with.
+pub fn make_service(app: App) -> IntoMakeService<Service> {
+    ServiceExt::<Request>::into_make_service(service(app))
+}
+
+type Service = BoxCloneSyncService<Request, Response, Infallible>;
+
+fn service(app: App) -> Service {
+    let cors = cors(&app.settings.cors_origins);
+    let max_body_bytes = upload::max_body_bytes(&app.settings);
+    let (router, openapi) = api().split_for_parts();
+    let router: Router = router
+        .layer(DefaultBodyLimit::max(max_body_bytes))
+        .merge(docs::router(openapi))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(app)
+        .layer(CompressionLayer::new())
+        .layer(cors)
+        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
+        .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(TraceLayer::new_for_http().make_span_with(request_span).on_response(log_response).on_failure(()));
+    BoxCloneSyncService::new(ServiceBuilder::new().map_request(without_trailing_slash).service(router))
+}
+
+fn fixed(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+/// `/api/v1/jobs/` is `/api/v1/jobs`: old clients use both, and a redirect would lose a POST's body.
+fn without_trailing_slash(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if path.starts_with("/api/") && path.ends_with('/') {
+        let trimmed = path.trim_end_matches('/');
+        let target = match request.uri().query() {
+            Some(query) => format!("{trimmed}?{query}"),
+            None => trimmed.to_owned(),
+        };
+        if let Ok(uri) = target.parse::<Uri>() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_credentials(true)
+        .allow_methods(AllowMethods::list([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS]))
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([
+            HeaderName::from_static("x-total-count"),
+            HeaderName::from_static("x-next-cursor"),
+            HeaderName::from_static("starscreen-read-model"),
+            header::RETRY_AFTER,
+            header::CONTENT_DISPOSITION,
+        ])
+}
+
+fn request_span(request: &Request) -> tracing::Span {
+    let route = request.extensions().get::<axum::extract::MatchedPath>().map_or("", |path| path.as_str());
+    tracing::info_span!("http.request", http.method = %request.method(), http.route = route)
+}
+
+fn log_response(response: &Response, latency: Duration, _: &tracing::Span) {
+    let latency_ms = latency.as_millis();
+    tracing::debug!(http.status = response.status().as_u16(), latency_ms, "request answered");
+}
+
+async fn not_found() -> error::ApiError {
+    error::ApiError::not_found("There is nothing at this path. The interface is described at /docs.")
+}
+
+async fn method_not_allowed() -> error::ApiError {
+    error::ApiError::new(Code::MethodNotAllowed, "This path does not take this method. See /docs for those it does.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trailing_slash_of_the_interface_makes_no_difference() {
+        let trimmed = |uri: &'static str| {
+            let request = Request::builder().uri(uri).body(axum::body::Body::empty()).unwrap();
+            without_trailing_slash(request).uri().to_string()
+        };
+        assert_eq!(trimmed("/api/v1/jobs/?skip=1"), "/api/v1/jobs?skip=1");
+        assert_eq!(trimmed("/api/v1/jobs"), "/api/v1/jobs");
+        assert_eq!(trimmed("/docs/"), "/docs/");
+    }
+}

@@ -1,0 +1,50 @@
+//! Read your writes: a command's answer waits until the read models have it, for a bounded time.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    http::{HeaderName, HeaderValue},
+    response::{IntoResponseParts, ResponseParts},
+};
+
+use starscreen_projections::{
+    Projector, accounts::Accounts, candidate_status::CandidateStatus, evaluations::Evaluations, jobs::Jobs,
+    monthly_usage::MonthlyUsage, subscriptions::Subscriptions,
+};
+
+use super::App;
+
+pub const ACCOUNTS: &str = Accounts::NAME;
+pub const CANDIDATES: &str = CandidateStatus::NAME;
+pub const EVALUATIONS: &str = Evaluations::NAME;
+pub const JOBS: &str = Jobs::NAME;
+pub const SUBSCRIPTIONS: &str = Subscriptions::NAME;
+pub const USAGE: &str = MonthlyUsage::NAME;
+
+/// Longest wait of an answer; then it goes out all the same and says so.
+const AT_MOST: Duration = Duration::from_millis(500);
+const BEHIND: HeaderName = HeaderName::from_static("starscreen-read-model");
+
+/// Whether what the command wrote can be read already; in the answer a header when it cannot.
+pub struct Visible(bool);
+
+impl Visible {
+    pub async fn wait(app: &App, models: &[&'static str], position: u64) -> Self {
+        let visible = position == 0 || app.reads.wait_for(models, position, AT_MOST).await;
+        if !visible {
+            tracing::warn!(event.position = position, "read models are behind; the answer says so");
+        }
+        Self(visible)
+    }
+}
+
+impl IntoResponseParts for Visible {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
+        if !self.0 {
+            parts.headers_mut().insert(BEHIND, HeaderValue::from_static("behind"));
+        }
+        Ok(parts)
+    }
+}

@@ -1,0 +1,9 @@
+//! Adapters to everything that is not ours, each behind a port of the side that needs it.
+
+pub mod contact;
+pub mod extract;
+pub mod feed;
+pub mod keys;
+pub mod objects;
+pub mod offline;
+pub mod resume_text;

@@ -1,0 +1,188 @@
+//! Where files and texts lie: a directory now, any other object store by another constructor.
+
+use std::{io, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path as Location};
+use starscreen_commands::ports::{Objects, ObjectsError};
+use uuid::Uuid;
+
+const MAX_NAME_BYTES: usize = 64;
+
+/// Objects in any store that the `object_store` crate knows.
+pub struct ObjectFiles {
+    store: Arc<dyn ObjectStore>,
+}
+
+impl ObjectFiles {
+    /// Under `root`, which is made if need be. What is put there is whole and on disk, or not there.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn in_directory(root: &Path) -> Result<Self, ObjectsError> {
+        std::fs::create_dir_all(root).map_err(unavailable)?;
+        let store = LocalFileSystem::new_with_prefix(root).map_err(unavailable)?;
+        Ok(Self { store: Arc::new(store.with_fsync(true).with_automatic_cleanup(true)) })
+    }
+}
+
+#[async_trait]
+impl Objects for ObjectFiles {
+    async fn put(&self, key: &str, content: Vec<u8>) -> Result<(), ObjectsError> {
+        self.store.put(&location(key)?, content.into()).await.map(drop).map_err(failure)
+    }
+
+    async fn get(&self, key: &str) -> Result<Vec<u8>, ObjectsError> {
+        let found = self.store.get(&location(key)?).await.map_err(failure)?;
+        Ok(found.bytes().await.map_err(failure)?.into())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), ObjectsError> {
+        match self.store.delete(&location(key)?).await.map_err(failure) {
+            Ok(()) | Err(ObjectsError::Missing) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Keys are ours alone, `tenant/subject/name`; nothing that comes from outside ever becomes one.
+fn location(key: &str) -> Result<Location, ObjectsError> {
+    let parts: Vec<&str> = key.split('/').collect();
+    let [tenant, subject, name] = parts[..] else { return Err(not_a_key(key)) };
+    if is_id(tenant) && is_id(subject) && is_name(name) {
+        Location::parse(key).map_err(unavailable)
+    } else {
+        Err(not_a_key(key))
+    }
+}
+
+/// As we write ids, so that no two keys mean one object.
+fn is_id(text: &str) -> bool {
+    Uuid::try_parse(text).is_ok_and(|id| id.hyphenated().to_string() == text)
+}
+
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+    (1..=MAX_NAME_BYTES).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+fn not_a_key(key: &str) -> ObjectsError {
+    unavailable(io::Error::new(io::ErrorKind::InvalidInput, format!("{key:?} is not a key of ours")))
+}
+
+fn failure(error: object_store::Error) -> ObjectsError {
+    match error {
+        object_store::Error::NotFound { .. } => ObjectsError::Missing,
+        error => unavailable(error),
+    }
+}
+
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> ObjectsError {
+    ObjectsError::Unavailable(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data_dir::ScratchDir;
+
+    const TENANT: &str = "0198c0de-0000-7000-8000-000000000001";
+    const CANDIDATE: &str = "0198c0de-0000-7000-8000-000000000002";
+
+    fn key(name: &str) -> String {
+        format!("{TENANT}/{CANDIDATE}/{name}")
+    }
+
+    fn files(scratch: &ScratchDir) -> ObjectFiles {
+        ObjectFiles::in_directory(&scratch.path().join("data/objects")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_put_is_there_after_a_restart() {
+        let scratch = ScratchDir::new();
+        files(&scratch).put(&key("file"), b"first".to_vec()).await.unwrap();
+        files(&scratch).put(&key("text"), b"text".to_vec()).await.unwrap();
+        files(&scratch).put(&key("file"), b"second".to_vec()).await.unwrap();
+        assert_eq!(files(&scratch).get(&key("file")).await.unwrap(), b"second");
+        assert_eq!(files(&scratch).get(&key("text")).await.unwrap(), b"text");
+        let lies = scratch.path().join("data/objects").join(key("file"));
+        assert_eq!(std::fs::read(lies).unwrap(), b"second");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_missing() {
+        let scratch = ScratchDir::new();
+        assert!(matches!(files(&scratch).get(&key("file")).await, Err(ObjectsError::Missing)));
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_is_missing_and_may_be_deleted_again() {
+        let scratch = ScratchDir::new();
+        let files = files(&scratch);
+        files.put(&key("file"), vec![]).await.unwrap();
+        assert_eq!(files.get(&key("file")).await.unwrap(), b"");
+        files.delete(&key("file")).await.unwrap();
+        files.delete(&key("file")).await.unwrap();
+        assert!(matches!(files.get(&key("file")).await, Err(ObjectsError::Missing)));
+        let root = scratch.path().join("data/objects");
+        assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0, "no empty directories stay");
+        files.put(&key("file"), b"again".to_vec()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn candidates_of_one_tenant_come_and_go_at_the_same_time() {
+        let scratch = ScratchDir::new();
+        let files = files(&scratch);
+        let lives = (0..64_u128).map(|number| {
+            let (files, key) = (&files, format!("{TENANT}/{}/file", Uuid::from_u128(number)));
+            async move {
+                for _ in 0..4 {
+                    files.put(&key, vec![7; 1_000]).await.unwrap();
+                    assert_eq!(files.get(&key).await.unwrap().len(), 1_000);
+                    files.delete(&key).await.unwrap();
+                }
+            }
+        });
+        futures::future::join_all(lives).await;
+    }
+
+    #[tokio::test]
+    async fn nothing_but_our_own_keys_is_a_path() {
+        let scratch = ScratchDir::new();
+        let outside = scratch.path().join("data/outside");
+        let files = files(&scratch);
+        std::fs::write(&outside, "secret").unwrap();
+        let upper = TENANT.to_uppercase();
+        let wrong = [
+            String::new(),
+            "../outside".to_owned(),
+            "/etc/passwd".to_owned(),
+            key(""),
+            key(".."),
+            key("."),
+            key("file.pdf"),
+            key("File"),
+            key("fi le"),
+            key("file\0"),
+            key("file#1"),
+            key("résumé"),
+            key("a/b"),
+            key(&"a".repeat(65)),
+            format!("{TENANT}/../file"),
+            format!("{TENANT}//file"),
+            format!("../{CANDIDATE}/file"),
+            format!("{upper}/{CANDIDATE}/file"),
+            format!("{}/{CANDIDATE}/file", TENANT.replace('-', "")),
+            format!("{{{TENANT}}}/{CANDIDATE}/file"),
+            format!("{TENANT}\\..\\..\\outside"),
+            format!("{TENANT}/%2e%2e/file"),
+            format!("/{TENANT}/{CANDIDATE}/file"),
+        ];
+        for key in wrong {
+            assert!(matches!(files.get(&key).await, Err(ObjectsError::Unavailable(_))), "get {key:?}");
+            assert!(matches!(files.put(&key, vec![]).await, Err(ObjectsError::Unavailable(_))), "put {key:?}");
+            assert!(matches!(files.delete(&key).await, Err(ObjectsError::Unavailable(_))), "delete {key:?}");
+        }
+        assert_eq!(std::fs::read(outside).unwrap(), b"secret");
+    }
+}

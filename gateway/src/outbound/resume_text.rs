@@ -1,0 +1,35 @@
+//! The text extractor's port over the child processes, with the contact data found in the text.
+
+use async_trait::async_trait;
+use starscreen_commands::ports::{ExtractorUnavailable, ResumeText, TextExtractor};
+use starscreen_domain::candidate::Failure;
+
+use super::{
+    contact,
+    extract::{ExtractError, Extractor, FileKind},
+};
+
+#[async_trait]
+impl TextExtractor for Extractor {
+    async fn extract(
+        &self,
+        file_kind: &str,
+        content: &[u8],
+    ) -> Result<Result<ResumeText, Failure>, ExtractorUnavailable> {
+        let kind = match file_kind {
+            "pdf" => FileKind::Pdf,
+            "docx" => FileKind::Docx,
+            _ => FileKind::Doc,
+        };
+        match Extractor::extract(self, kind, content).await {
+            Ok(found) => {
+                let contact = contact::find(&found.text);
+                Ok(Ok(ResumeText { text: found.text, pages: found.pages, contact }))
+            }
+            Err(ExtractError::File(failure)) => {
+                Ok(Err(Failure { code: failure.code().to_owned(), sentence: failure.sentence().to_owned() }))
+            }
+            Err(error @ ExtractError::Unavailable(_)) => Err(ExtractorUnavailable(Box::new(error))),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The composition root: which adapter stands behind which port, and which roles run in this process.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+
+use starscreen_commands::{
+    db::OpenError,
+
+    workers::{LaneSettings, Ports, Workers},
+    write_side::WriteSide,
+};
+use starscreen_domain::work::Lane;
+use starscreen_projections::{ReadModelError, ReadModels, Running};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::Settings,
+    data_dir::{DataDir, DataDirError},
+    http::{self, AppState},
+    outbound::{extract::Extractor, feed::LogFeed, keys::Keys, objects::ObjectFiles, offline::OfflineScorer},
+    passwords::Passwords,
+    tokens::Tokens,
+};
+
+/// Name and version in every event.
+pub const SOURCE: &str = concat!("starscreen@", env!("CARGO_PKG_VERSION"));
+/// How long requests and workers may take to finish after a stop is asked for.
+const DRAIN: Duration = Duration::from_secs(25);
+/// A work item is given away again after this time without a report.
+const LEASE: Duration = Duration::from_secs(120);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    WriteStore(#[from] OpenError),
+    #[error("the read models cannot be opened")]
+    ReadModels(#[from] ReadModelError),
+    #[error("the object store cannot be opened")]
+    Objects(#[from] starscreen_commands::ports::ObjectsError),
+    #[error("the keys cannot be used")]
+    Keys(#[from] starscreen_commands::ports::VaultError),
+    #[error("the write store cannot be used")]
+    Store(#[from] starscreen_commands::error::CommandError),
+    #[error("port {} is taken by another program; stop it, or choose another address with STARSCREEN_LISTEN (now {address})", address.port())]
+    PortTaken { address: SocketAddr },
+    #[error("cannot listen on {address}; check STARSCREEN_LISTEN")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("the program cannot find its own executable")]
+    Executable(#[source] io::Error),
+    #[error("the server failed")]
+    Serve(#[source] io::Error),
+}
+
+/// The embedded store, opened: both sides, keys and files.
+pub struct Opened {
+    pub write: WriteSide,
+    pub reads: ReadModels,
+    pub vault: Arc<Keys>,
+    pub objects: Arc<ObjectFiles>,
+    pub feed: Arc<LogFeed>,
+}
+
+impl Opened {
+    /// # Errors
+    /// A [`StartError`] that says what is in the way.
+    pub async fn open(settings: &Settings, dir: &DataDir) -> Result<Self, StartError> {
+        let master = dir.master_key(&settings.keys)?;
+        let write = WriteSide::open(&dir.write_db(), SOURCE).await?;
+        let reads = ReadModels::open(dir.read_db()).await?;
+        let vault = Arc::new(Keys::new(&master, write.registry.clone())?);
+        let objects = Arc::new(ObjectFiles::in_directory(&dir.objects())?);
+        let feed = Arc::new(LogFeed(write.log.clone()));
+        Ok(Self { write, reads, vault, objects, feed })
+    }
+
+    pub async fn close(&self) {
+        self.write.close().await;
+        self.reads.close().await;
+    }
+}
+
+/// Projectors and workers at work.
+pub struct Background {
+    projectors: Running,
+    stop_projectors: watch::Sender<bool>,
+    stop_workers: CancellationToken,
+    workers: TaskTracker,
+}
+
+impl Background {
+    /// Starts all projectors and all lanes over an opened store whose only server this process is.
+    ///
+    /// # Errors
+    /// A [`StartError`] that says what is in the way.
+    pub async fn start(settings: &Settings, opened: &Opened) -> Result<Self, StartError> {
+        let executable = std::env::current_exe().map_err(StartError::Executable)?;
+        opened.write.queue.end_all_leases().await.map_err(starscreen_commands::CommandError::from)?;
+        let (stop_projectors, stop) = watch::channel(false);
+        let projectors = opened.reads.start(opened.feed.clone(), opened.vault.clone(), None, &stop)?;
+        let workers = Workers {
+            bus: opened.write.bus.clone(),
+            queue: opened.write.queue.clone(),
+            ports: Ports {
+                vault: opened.vault.clone(),
+                objects: opened.objects.clone(),
+                extractor: Arc::new(Extractor::new(executable, settings.workers.extract_parallel)),
+                llm: Arc::new(OfflineScorer),
+            },
+        };
+        let stop_workers = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        for lane in Lane::ALL {
+            let parallel = match lane {
+                Lane::Extract => settings.workers.extract_parallel,
+                Lane::Rubric => settings.workers.rubric_parallel,
+                Lane::Score => settings.workers.score_parallel,
+                Lane::React => settings.workers.react_parallel,
+            };
+            workers.start(lane, LaneSettings { parallel, lease: LEASE }, stop_workers.clone(), &tracker);
+        }
+        Ok(Self { projectors, stop_projectors, stop_workers, workers: tracker })
+    }
+
+    /// Lets what has begun come to its end, for a bounded time; what does not is taken up at the next start.
+    pub async fn stop(self) {
+        self.stop_workers.cancel();
+        self.workers.close();
+        if tokio::time::timeout(DRAIN, self.workers.wait()).await.is_err() {
+            tracing::warn!(waited_ms = DRAIN.as_millis(), "workers did not finish; their items are taken up again later");
+        }
+        let _ = self.stop_projectors.send(true); // nobody listens any more: they have stopped already
+        if let Err(error) = self.projectors.stopped().await {
+            tracing::error!(error = %error, "a projector ended by a panic");
+        }
+    }
+}
+
+/// Runs every role in this process until it is asked to stop.
+///
+/// # Errors
+/// A [`StartError`] that says what is in the way.
+pub async fn serve(settings: Arc<Settings>) -> Result<(), StartError> {
+    let dir = DataDir::lock(&settings.data_dir)?;
+    let listener = listen(settings.listen).await?;
+    let address = listener.local_addr().map_err(StartError::Serve)?;
+    let opened = Opened::open(&settings, &dir).await?;
+    let secret = dir.token_secret(settings.tokens.secret.as_ref())?;
+    let background = Background::start(&settings, &opened).await?;
+    if settings.openai.api_key.is_some() {
+        tracing::warn!(
+            "OPENAI_API_KEY is set, but this version has no language model yet: scoring is offline, and every rubric \
+             and score says so"
+        );
+    }
+    let app = Arc::new(AppState {
+        bus: opened.write.bus.clone(),
+        queue: opened.write.queue.clone(),
+        reads: opened.reads.clone(),
+        vault: opened.vault.clone(),
+        objects: opened.objects.clone(),
+        passwords: Passwords::new(std::thread::available_parallelism().map_or(2, usize::from)),
+        tokens: Tokens::new(&secret, &settings.tokens),
+        settings: Arc::clone(&settings),
+    });
+    tracing::info!(
+        http.address = %address,
+        data_dir = %settings.data_dir.display(),
+        "starscreen listens on http://{address}; its interface is described at http://{address}/docs"
+    );
+    let stopping = CancellationToken::new();
+    let stopped = stopping.clone();
+    tokio::spawn(async move {
+        stop_asked_for().await;
+        tracing::info!("stop asked for: finishing what has begun");
+        stopped.cancel();
+    });
+    let drain = stopping.clone();
+    let server = axum::serve(listener, http::make_service(app)).with_graceful_shutdown(stopping.cancelled_owned());
+    tokio::select! {
+        served = async { server.await } => served.map_err(StartError::Serve)?,
+        () = async { drain.cancelled().await; tokio::time::sleep(DRAIN).await } => {
+            tracing::warn!(waited_ms = DRAIN.as_millis(), "open connections are cut");
+        }
+    }
+    background.stop().await;
+    opened.close().await;
+    tracing::info!("stopped");
+    drop(dir);
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortTaken { address },
+        _ => StartError::Listen { address, source },
+    })
+}
+
+/// Ctrl-C or SIGTERM.
+async fn stop_asked_for() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending::<()>().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

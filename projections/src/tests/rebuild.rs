@@ -1,0 +1,269 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{fixtures::*, log::Log};
+use crate::{
+    Diff, ProjectorStatus, ReadModelError, ReadModels, RebuildOptions, RebuildProgress, Rebuilt,
+    candidate_status::CandidateStatus,
+    db::Db,
+    monthly_usage::MonthlyUsage,
+    runtime::{Side, checkpoint},
+};
+
+const CANDIDATES: &str = "candidate_status";
+
+fn many_candidates(count: u128) -> Arc<Log> {
+    let log = Log::new();
+    for number in 0..count {
+        log.add(TENANT, candidate(number).0, uploaded());
+        log.add(TENANT, candidate(number).0, text_extracted(None));
+        log.add(TENANT, candidate(number).0, scored(Some(500)));
+    }
+    log
+}
+
+async fn rebuild(models: &ReadModels, log: &Arc<Log>, options: RebuildOptions) -> Result<Rebuilt, ReadModelError> {
+    let source = source(log);
+    models.rebuild(CANDIDATES, source.feed, source.opener, options, |_| {}).await
+}
+
+async fn sql(db: &Db, text: &'static str) {
+    let Db::Sqlite { writer, .. } = db;
+    sqlx::raw_sql(text).execute(writer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rebuild_without_anything_running_makes_the_table() {
+    let (directory, log) = (Directory::new(), many_candidates(10));
+    let models = directory.open().await;
+    let mut heard: Vec<RebuildProgress> = vec![];
+    let from = source(&log);
+    let options = RebuildOptions { batch: 7, diff: false };
+    let rebuilt =
+        models.rebuild(CANDIDATES, from.feed, from.opener, options, |progress| heard.push(progress)).await.unwrap();
+    assert_eq!((rebuilt.projector, rebuilt.position, rebuilt.diff), (CANDIDATES, 30, None));
+    assert_eq!(heard.iter().map(|progress| progress.done).collect::<Vec<_>>(), [7, 14, 21, 28, 30]);
+    assert!(heard.iter().all(|progress| progress.head == 30 && progress.events_per_second > 0.0));
+    assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+    assert!(rows_on::<CandidateStatus>(&models.db, Side::Next).await.is_empty(), "the double is empty again");
+    let status = models.status().await.unwrap().remove(0);
+    assert_eq!((status.name, status.position, status.rebuilding), (CANDIDATES, 30, None));
+}
+
+#[tokio::test]
+async fn all_read_models_are_rebuilt_one_after_the_other() {
+    let (directory, log) = (Directory::new(), many_candidates(3));
+    log.add(TENANT, usage(1).0, period_opened(0, None));
+    let models = directory.open().await;
+    let from = source(&log);
+    let rebuilt = models.rebuild_all(from.feed, from.opener, RebuildOptions::default(), |_| {}).await.unwrap();
+    let names: Vec<&str> = rebuilt.iter().map(|rebuilt| rebuilt.projector).collect();
+    assert_eq!(names, crate::Models::NAMES);
+    assert_eq!(rows::<MonthlyUsage>(&models.db).await, expected::<MonthlyUsage>(&log));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_and_the_live_projector_go_on_while_it_is_rebuilt() {
+    let (directory, log) = (Directory::new(), many_candidates(200));
+    let models = directory.open().await;
+    let _running = start(&models, &log, Some(CANDIDATES));
+    until_seen(&models, CANDIDATES, 600).await;
+
+    let done = Arc::new(AtomicBool::new(false));
+    let writing = tokio::spawn({
+        let (log, done) = (Arc::clone(&log), Arc::clone(&done));
+        async move {
+            let mut number = 1_000;
+            while !done.load(Ordering::SeqCst) {
+                log.add(TENANT, candidate(number).0, uploaded());
+                number += 1;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    });
+    let reading = tokio::spawn({
+        let (models, done) = (models.clone(), Arc::clone(&done));
+        async move {
+            let mut most = 200;
+            while !done.load(Ordering::SeqCst) {
+                let page = models.candidate_status().list(TENANT, JOB, Default::default()).await.unwrap();
+                assert!(page.total >= most, "{} rows after {most}: a reader saw less than before", page.total);
+                assert_eq!(page.rows.len(), 100);
+                most = page.total;
+            }
+        }
+    });
+    for batch in [7, 60, 5_000] {
+        rebuild(&models, &log, RebuildOptions { batch, diff: true }).await.unwrap();
+    }
+    // Another process does it, with this one's projector at work.
+    let other = directory.open().await;
+    let rebuilt = rebuild(&other, &log, RebuildOptions { batch: 50, diff: true }).await.unwrap();
+    assert!(rebuilt.diff.unwrap().is_empty());
+    done.store(true, Ordering::SeqCst);
+    writing.await.unwrap();
+    reading.await.unwrap();
+
+    let head = log.events().len() as u64;
+    until_seen(&models, CANDIDATES, head).await;
+    assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+}
+
+#[tokio::test]
+async fn a_comparison_counts_the_rows_that_differ() {
+    let (directory, log) = (Directory::new(), many_candidates(10));
+    let models = directory.open().await;
+    let running = start(&models, &log, Some(CANDIDATES));
+    until_seen(&models, CANDIDATES, 30).await;
+    drop(running);
+    let same = rebuild(&models, &log, RebuildOptions { batch: 7, diff: true }).await.unwrap();
+    assert_eq!(same.diff, Some(Diff { position: 30, ..Diff::default() }));
+
+    sql(
+        &models.db,
+        "UPDATE candidate_status SET score = 1 WHERE rowid IN (SELECT rowid FROM candidate_status LIMIT 3)",
+    )
+    .await;
+    sql(
+        &models.db,
+        "DELETE FROM candidate_status WHERE score <> 1 AND rowid = (SELECT max(rowid) FROM candidate_status)",
+    )
+    .await;
+    sql(
+        &models.db,
+        "INSERT INTO candidate_status SELECT randomblob(16), tenant_id, job_id, status, first_name, last_name, email, phone,
+         location, linkedin_url, github_url, portfolio_url, other_urls, original_filename, file_kind, size_bytes, blob_key,
+         text_key, failure_code, error_message, score, sort_score, needs_review, model, rubric_version, uploaded_at,
+         updated_at, position FROM candidate_status LIMIT 2",
+    )
+    .await;
+    for _ in 0..5 {
+        log.add(TENANT, candidate(99).0, uploaded()); // not seen by the live one: no part of the comparison
+    }
+    let other = rebuild(&models, &log, RebuildOptions { batch: 7, diff: true }).await.unwrap();
+    assert_eq!(other.diff, Some(Diff { position: 30, only_live: 2, only_rebuilt: 1, changed: 3 }));
+    assert_eq!(other.position, 35);
+    assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+}
+
+#[tokio::test]
+async fn two_rebuilds_do_not_get_in_each_others_way() {
+    let (directory, log) = (Directory::new(), many_candidates(50));
+    let models = directory.open().await;
+    log.slow_down(5);
+    let first = tokio::spawn({
+        let (models, log) = (models.clone(), Arc::clone(&log));
+        async move { rebuild(&models, &log, RebuildOptions::default()).await }
+    });
+    until("the first rebuild has begun", async || models.status().await.unwrap()[0].rebuilding > Some(0)).await;
+    let second = rebuild(&models, &log, RebuildOptions::default()).await;
+    assert!(matches!(second, Err(ReadModelError::RebuildRunning(CANDIDATES))));
+    first.await.unwrap().unwrap();
+    assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+}
+
+#[tokio::test]
+async fn a_rebuild_that_was_killed_leaves_the_live_table_and_can_begin_again() {
+    let (directory, log) = (Directory::new(), many_candidates(50));
+    let models = directory.open().await;
+    let _running = start(&models, &log, Some(CANDIDATES));
+    until_seen(&models, CANDIDATES, 150).await;
+    log.slow_down(5);
+    let killed = tokio::spawn({
+        let (models, log) = (models.clone(), Arc::clone(&log));
+        async move { rebuild(&models, &log, RebuildOptions::default()).await }
+    });
+    until("the rebuild has begun", async || models.status().await.unwrap()[0].rebuilding > Some(10)).await;
+    killed.abort();
+    let _ = killed.await;
+    assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+    sql(&models.db, "UPDATE projection SET updated_at = '2026-01-01T00:00:00+00:00' WHERE name LIKE '%__next'").await;
+    rebuild(&models, &log, RebuildOptions::default()).await.unwrap();
+    assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+}
+
+#[tokio::test]
+async fn a_rebuild_that_fails_can_begin_again_at_once() {
+    let (directory, log) = (Directory::new(), many_candidates(5));
+    let models = directory.open().await;
+    log.fail(1);
+    assert!(matches!(rebuild(&models, &log, RebuildOptions::default()).await, Err(ReadModelError::Feed(_))));
+    rebuild(&models, &log, RebuildOptions::default()).await.unwrap();
+    assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+}
+
+#[tokio::test]
+async fn a_changed_projector_rebuilds_its_table_on_start() {
+    let (directory, log) = (Directory::new(), many_candidates(5));
+    let models = directory.open().await;
+    let running = start(&models, &log, Some(CANDIDATES));
+    until_seen(&models, CANDIDATES, 15).await;
+    drop(running);
+    sql(&models.db, "UPDATE candidate_status SET score = 1").await; // as an older fold had it
+    sql(&models.db, "UPDATE projection SET version = 0").await;
+    let _running = start(&models, &log, Some(CANDIDATES));
+    until("the table is what the projector makes of history", async || {
+        rows::<CandidateStatus>(&models.db).await == expected::<CandidateStatus>(&log)
+    })
+    .await;
+    log.add(TENANT, candidate(1).0, candidate_deleted());
+    until_seen(&models, CANDIDATES, 16).await;
+    assert_eq!(models.status().await.unwrap()[0].status, ProjectorStatus::Live);
+}
+
+#[tokio::test]
+async fn a_table_of_a_newer_projector_is_left_to_it_until_an_operator_takes_it_back() {
+    let (directory, log) = (Directory::new(), many_candidates(5));
+    let models = directory.open().await;
+    let running = start(&models, &log, Some(CANDIDATES));
+    until_seen(&models, CANDIDATES, 15).await;
+    drop(running);
+    sql(&models.db, "UPDATE projection SET version = 99").await;
+    let _running = start(&models, &log, Some(CANDIDATES));
+    log.add(TENANT, candidate(1).0, candidate_deleted());
+    assert!(!models.wait_for(&[CANDIDATES], 16, Duration::from_millis(500)).await);
+    rebuild(&models, &log, RebuildOptions::default()).await.unwrap();
+    log.add(TENANT, candidate(2).0, candidate_deleted());
+    until_seen(&models, CANDIDATES, 17).await;
+    assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+}
+
+#[tokio::test]
+async fn a_rebuild_that_counted_as_abandoned_gives_way_to_the_next() {
+    let (directory, log) = (Directory::new(), many_candidates(100));
+    let models = directory.open().await;
+    log.slow_down(1);
+    let first = tokio::spawn({
+        let (models, log) = (models.clone(), Arc::clone(&log));
+        async move { rebuild(&models, &log, RebuildOptions::default()).await }
+    });
+    until("the first rebuild has begun", async || models.status().await.unwrap()[0].rebuilding > Some(3)).await;
+    let mut tx = models.db.begin().await.unwrap();
+    let again = checkpoint::restart::<CandidateStatus>(&mut tx).await.unwrap(); // as the next one begins
+    tx.commit().await.unwrap();
+    assert!(matches!(first.await.unwrap(), Err(ReadModelError::RebuildSuperseded(CANDIDATES))));
+    let next = checkpoint::find(&models.db, Side::Next.name::<CandidateStatus>()).await.unwrap();
+    assert_eq!(next, Some(again), "the one that gave way leaves the other's checkpoint alone");
+}
+
+#[tokio::test]
+async fn a_checkpoint_moves_only_for_who_knows_where_and_what_it_is() {
+    let directory = Directory::new();
+    let models = directory.open().await;
+    let known = checkpoint::load::<CandidateStatus>(&models.db).await.unwrap();
+    let advance = async |from: &checkpoint::Checkpoint, to| {
+        let mut tx = models.db.begin().await.unwrap();
+        let moved = checkpoint::advance(&mut tx, CANDIDATES, from, to).await.unwrap();
+        tx.commit().await.unwrap();
+        moved
+    };
+    let of_a_replaced_table = checkpoint::Checkpoint { generation: uuid::Uuid::nil(), ..known.clone() };
+    assert!(!advance(&of_a_replaced_table, 5).await);
+    assert!(advance(&known, 5).await);
+    assert!(!advance(&known, 9).await, "somebody else has moved it");
+}
