@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 use sea_query::{Value, Values};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{
-    AssertSqlSafe, FromRow, Sqlite, SqlitePool, Transaction,
+    AssertSqlSafe, Connection, FromRow, Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
@@ -53,7 +53,11 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT);
-        let writer = pool().max_connections(1).connect_with(options.clone()).await?;
+        let writer = pool()
+            .max_connections(1)
+            .after_release(|connection, _| Box::pin(at_rest(connection)))
+            .connect_with(options.clone())
+            .await?;
         migrate(&writer).await?;
         let readers = pool().max_connections(MAX_READERS).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
@@ -139,20 +143,19 @@ impl Tx {
     }
 }
 
+/// `?` and not `$n`: `SQLite` looks a name up among all before it, so that a statement of thousands would take seconds.
 fn insert_text(table: &str, columns: &[&str], rows: usize) -> String {
-    use std::fmt::Write;
-    let mut sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
-    let mut parameter = 0;
-    for row in 0..rows {
-        sql.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..columns.len() {
-            parameter += 1;
-            let comma = if column == 0 { "" } else { ", " };
-            let _ = write!(sql, "{comma}${parameter}"); // writing to a String cannot fail
-        }
-        sql.push(')');
+    let row = format!("({})", vec!["?"; columns.len()].join(", "));
+    format!("INSERT INTO {table} ({}) VALUES {}", columns.join(", "), vec![row.as_str(); rows].join(", "))
+}
+
+/// Whether the connection can be used again. `SQLite` ends a transaction by itself when the disk is full or fails; the
+/// rollback that sqlx then sends is refused, and it would believe for ever that the transaction is still open.
+async fn at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        connection.ping().await?; // a rollback that was sent is carried out before this is answered
     }
-    sql
+    Ok(!connection.is_in_transaction())
 }
 
 #[derive(Debug, thiserror::Error)]

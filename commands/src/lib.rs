@@ -8,6 +8,8 @@ pub mod account;
 pub mod append;
 pub mod bus;
 pub mod candidate;
+#[cfg(feature = "contracts")]
+pub mod contracts;
 pub mod db;
 pub mod error;
 pub mod job;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use starscreen_domain::{
+    UsageId,
     subscription::{ChangePlan, PlanTerms, Subscription},
     usage::{AdjustUsage, ChangeLimit, PeriodTerms, Usage},
 };
@@ -38,7 +39,14 @@ pub async fn change_plan(
             let from = unit.state::<Subscription>(tenant).await?.plan;
             unit.decide::<Subscription>(tenant, ChangePlan { plan: plan.clone(), reason }).await?;
             let (usage_id, terms) = billing_period(unit, tenant, at).await?;
-            unit.decide::<Usage>(usage_id, ChangeLimit { terms }).await?;
+            let next_period = unit.state::<Subscription>(tenant).await?.period(terms.period.end)?;
+            unit.decide::<Usage>(usage_id, ChangeLimit { terms: terms.clone() }).await?;
+            // An upload may have opened the next period while this command was on its way over the boundary.
+            let next_id = UsageId::of(tenant, &next_period);
+            if unit.state::<Usage>(next_id).await?.period.is_some() {
+                unit.decide::<Usage>(next_id, ChangeLimit { terms: PeriodTerms { period: next_period, ..terms } })
+                    .await?;
+            }
             let used = unit.state::<Usage>(usage_id).await?.used();
             Ok(PlanChange { from, to: plan, used })
         })

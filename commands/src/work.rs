@@ -55,6 +55,28 @@ pub struct WorkQueue {
     wakes: Arc<Wakes>,
 }
 
+/// Hops from tenant to tenant along the index, so a long queue of one costs nothing.
+const READY: &str = "WITH RECURSIVE tenants (tenant_id) AS (
+        SELECT * FROM (SELECT tenant_id FROM work WHERE lane = $1 AND urgent = $2 ORDER BY tenant_id LIMIT 1) AS first
+        UNION ALL
+        SELECT (SELECT next.tenant_id FROM work AS next
+            WHERE next.lane = $1 AND next.urgent = $2 AND next.tenant_id > tenants.tenant_id
+            ORDER BY next.tenant_id LIMIT 1)
+        FROM tenants WHERE tenants.tenant_id IS NOT NULL
+    )
+    SELECT item.id, item.urgent, item.tenant_id, item.subject, item.task, item.attempts,
+        item.correlation_id, item.causation_id, item.free_at_ms
+    FROM tenants JOIN work AS item ON item.id IN (
+        SELECT own.id FROM work AS own
+        WHERE own.lane = $1 AND own.urgent = $2 AND own.tenant_id = tenants.tenant_id AND own.free_at_ms <= $3
+        ORDER BY own.free_at_ms, own.id LIMIT $4)
+    ORDER BY item.free_at_ms, item.id";
+
+const IN_FLIGHT: &str = "SELECT tenant_id, COUNT(*) FROM work
+    WHERE lane = $1 AND lease IS NOT NULL AND free_at_ms > $2 GROUP BY tenant_id";
+
+const TAKE: &str = "UPDATE work SET lease = $1, free_at_ms = $2 WHERE id = $3 AND free_at_ms <= $4";
+
 struct Ready {
     id: Uuid,
     urgent: bool,
@@ -99,7 +121,6 @@ impl WorkQueue {
     /// # Errors
     /// When the database fails; nothing is claimed then.
     pub async fn claim(&self, lane: Lane, limit: usize, lease_for: Duration) -> Result<Vec<Claimed>, sqlx::Error> {
-        const TAKE: &str = "UPDATE work SET lease = $1, free_at_ms = $2 WHERE id = $3 AND free_at_ms <= $4";
         let now = Utc::now().timestamp_millis();
         let mut ready = self.ready(lane, 1, limit, now).await?;
         if ready.len() < limit {
@@ -138,30 +159,12 @@ impl WorkQueue {
 
     /// The first `limit` items of each tenant that may be claimed now.
     async fn ready(&self, lane: Lane, urgent: i64, limit: usize, now: i64) -> Result<Vec<Ready>, sqlx::Error> {
-        // Hops from tenant to tenant along the index, so a long queue of one costs nothing.
-        const SQL: &str = "WITH RECURSIVE tenants (tenant_id) AS (
-                SELECT * FROM (SELECT tenant_id FROM work WHERE lane = $1 AND urgent = $2 ORDER BY tenant_id LIMIT 1) AS first
-                UNION ALL
-                SELECT (SELECT next.tenant_id FROM work AS next
-                    WHERE next.lane = $1 AND next.urgent = $2 AND next.tenant_id > tenants.tenant_id
-                    ORDER BY next.tenant_id LIMIT 1)
-                FROM tenants WHERE tenants.tenant_id IS NOT NULL
-            )
-            SELECT item.id, item.urgent, item.tenant_id, item.subject, item.task, item.attempts,
-                item.correlation_id, item.causation_id, item.free_at_ms
-            FROM tenants JOIN work AS item ON item.id IN (
-                SELECT own.id FROM work AS own
-                WHERE own.lane = $1 AND own.urgent = $2 AND own.tenant_id = tenants.tenant_id AND own.free_at_ms <= $3
-                ORDER BY own.free_at_ms, own.id LIMIT $4)
-            ORDER BY item.free_at_ms, item.id";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.db.fetch(SQL, vec![lane.name().into(), urgent.into(), now.into(), limit.into()]).await
+        self.db.fetch(READY, vec![lane.name().into(), urgent.into(), now.into(), limit.into()]).await
     }
 
     async fn in_flight(&self, lane: Lane, now: i64) -> Result<HashMap<Uuid, usize>, sqlx::Error> {
-        const SQL: &str = "SELECT tenant_id, COUNT(*) FROM work
-            WHERE lane = $1 AND lease IS NOT NULL AND free_at_ms > $2 GROUP BY tenant_id";
-        let rows: Vec<(Uuid, i64)> = self.db.fetch(SQL, vec![lane.name().into(), now.into()]).await?;
+        let rows: Vec<(Uuid, i64)> = self.db.fetch(IN_FLIGHT, vec![lane.name().into(), now.into()]).await?;
         Ok(rows.into_iter().map(|(tenant, count)| (tenant, usize::try_from(count).unwrap_or(0))).collect())
     }
 
@@ -182,13 +185,8 @@ impl WorkQueue {
         let free_at = Utc::now().timestamp_millis().saturating_add(millis(pause));
         let reason: String = reason.chars().filter(|c| *c != '\0').take(MAX_REASON_CHARS).collect();
         let mut tx = self.db.begin().await?;
-        let values = vec![
-            free_at.into(),
-            i64::from(counts).into(),
-            reason.into(),
-            lease.work_id.into(),
-            lease.attempt.0.into(),
-        ];
+        let values =
+            vec![free_at.into(), i64::from(counts).into(), reason.into(), lease.work_id.into(), lease.attempt.0.into()];
         let touched = tx.execute(SQL, values).await?;
         tx.commit().await?;
         Ok(touched > 0)
@@ -280,4 +278,28 @@ fn fairly(ready: Vec<Ready>, in_flight: &HashMap<Uuid, usize>, limit: usize) -> 
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::write_side::WriteSide;
+
+    /// A plan that reads a table from end to end would be slow only when it matters.
+    #[tokio::test]
+    async fn claiming_searches_indexes_and_scans_nothing() {
+        let path = std::env::temp_dir().join(format!("starscreen-plan-{}.db", Uuid::now_v7()));
+        let write = WriteSide::open(&path, "test@1").await.unwrap();
+        let mut tx = write.db.begin().await.unwrap();
+        for sql in [READY, IN_FLIGHT, TAKE] {
+            let plan: Vec<(i64, i64, i64, String)> =
+                tx.fetch(&format!("EXPLAIN QUERY PLAN {sql}"), vec![]).await.unwrap();
+            let scans = ["SCAN work", "SCAN item", "SCAN own", "SCAN next"];
+            assert!(plan.iter().any(|(.., step)| step.contains("SEARCH")), "{sql}: {plan:#?}");
+            assert!(!plan.iter().any(|(.., step)| scans.iter().any(|scan| step.starts_with(scan))), "{sql}: {plan:#?}");
+        }
+        drop(tx);
+        write.close().await;
+        std::fs::remove_file(path).unwrap();
+    }
 }

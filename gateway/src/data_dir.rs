@@ -251,6 +251,9 @@ fn read_if_there(path: &Path) -> io::Result<Option<String>> {
 
 /// Writes a file that was not there, whole or not at all, and on disk when this returns. Needs the directory's lock.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    if path.exists() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
     let draft = path.with_added_extension("new");
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -260,23 +263,22 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = options.open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    if path.exists() {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
     fs::rename(&draft, path)?;
     sync_parent(path)
 }
 
-fn create_dir(root: &Path) -> io::Result<()> {
-    if root.is_dir() {
-        return Ok(());
-    }
+/// Makes a directory that only its owner can look into, with all above it; on disk when this returns.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_dir(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()).collect();
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(root)?;
-    sync_parent(root)
+    builder.create(path)?;
+    missing.into_iter().try_for_each(sync_parent)
 }
 
 #[cfg(unix)]

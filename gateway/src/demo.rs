@@ -23,7 +23,8 @@ use starscreen_domain::{
     Actor, CandidateId, JobId, TenantId, UsageId, UserId,
     candidate::{CategoryGrade, UploadResume},
     email_claim::EmailClaimError,
-    job::CreateJob,
+    job::{CreateJob, Rubric},
+    score::Score,
 };
 use starscreen_projections::{
     Feed, FeedError, ReadModelError,
@@ -33,7 +34,7 @@ use starscreen_projections::{
 use uuid::Uuid;
 
 use crate::{
-    config::Settings,
+    config::{Plan, Settings},
     data_dir::DataDir,
     outbound::extract::{RefusedFile, sniff},
     passwords::{PasswordError, Passwords},
@@ -53,7 +54,7 @@ const SAMPLES: &[Sample] = &[
 ];
 
 /// Far longer than six small files take, even on a busy machine.
-const AT_MOST: Duration = Duration::from_secs(180);
+const AT_MOST: Duration = Duration::from_mins(3);
 /// Columns that every terminal has.
 const WIDTH: usize = 80;
 const NAME_WIDTH: usize = 24;
@@ -124,6 +125,7 @@ async fn show(settings: &Settings, opened: &Opened, begun: Instant) -> Result<()
         user: login.user,
         job: create_job(opened, &login).await?,
         uploaded: vec![],
+        waiting: false,
         board: Board::new(),
         deadline: begun + AT_MOST,
     };
@@ -146,7 +148,7 @@ struct Login {
 
 /// Opens an account under the first of the demo's addresses that is free.
 async fn register(settings: &Settings, opened: &Opened) -> Result<Login, DemoError> {
-    let plan = settings.plan("free").map(|plan| plan.terms()).ok_or(DemoError::NoFreePlan)?;
+    let plan = settings.plan("free").map(Plan::terms).ok_or(DemoError::NoFreePlan)?;
     let password = format!("Demo1.{:.12}", Uuid::new_v4().simple().to_string());
     let password_hash = Passwords::new(1).hash(SecretString::from(password.clone())).await?;
     let mut number = 1_u32;
@@ -187,8 +189,10 @@ struct Stage<'a> {
     tenant: TenantId,
     user: UserId,
     job: JobId,
-    /// In the order of their upload; `None`: not taken in.
-    uploaded: Vec<(&'static str, Option<CandidateId>)>,
+    /// In the order of [`SAMPLES`]; `None`: not taken in.
+    uploaded: Vec<Option<CandidateId>>,
+    /// The next sample waits for a slot.
+    waiting: bool,
     board: Board,
     deadline: Instant,
 }
@@ -219,18 +223,21 @@ impl Stage<'_> {
                 if before.ended() {
                     break false; // nothing is left that could give a slot back
                 }
-                self.until(|now| now.position > before.position || now.ended()).await?;
+                self.waiting = true;
+                self.until(|now| now.position > before.position).await?;
             };
+            self.waiting = false;
             let id = if free { Some(self.upload(sample).await?) } else { None };
-            self.uploaded.push((sample.name, id));
+            self.uploaded.push(id);
+            self.until(|_| true).await?;
         }
         Ok(())
     }
 
     async fn upload(&self, sample: &Sample) -> Result<CandidateId, DemoError> {
         let Self { opened, tenant, user, job, .. } = *self;
-        let kind = sniff(sample.name, sample.content)
-            .map_err(|source| DemoError::Sample { name: sample.name, source })?;
+        let kind =
+            sniff(sample.name, sample.content).map_err(|source| DemoError::Sample { name: sample.name, source })?;
         let id = CandidateId(Uuid::now_v7());
         let (key, new_key) = opened.vault.new_subject_key(tenant, id.0, None).await?;
         let blob_key = format!("{tenant}/{id}/file");
@@ -285,13 +292,17 @@ impl Stage<'_> {
 
     fn lines(&self, seen: &Seen) -> Vec<(&'static str, String)> {
         let mut lines = vec![("rubric of the job", seen.job.status.to_string())];
-        for sample in SAMPLES {
-            let uploaded = self.uploaded.iter().find(|(name, _)| *name == sample.name);
-            let row = uploaded.and_then(|(_, id)| seen.candidates.iter().find(|row| Some(row.candidate_id) == *id));
-            let state = match row {
-                Some(row) => format!("{:<12}{}", row.status.as_str(), row.score.map(points).unwrap_or_default()),
-                None if uploaded.is_none() && !self.uploaded.is_empty() => "waits for a free slot".to_owned(),
-                None => "left out: the plan has no slot for it".to_owned(),
+        for (at, sample) in SAMPLES.iter().enumerate() {
+            let state = match self.uploaded.get(at) {
+                Some(Some(id)) => {
+                    let row = seen.candidates.iter().find(|row| row.candidate_id == *id);
+                    row.map_or_else(String::new, |row| {
+                        format!("{:<12}{}", row.status.as_str(), row.score.map(points).unwrap_or_default())
+                    })
+                }
+                Some(None) => "left out: the plan has no slot for it".to_owned(),
+                None if self.waiting && at == self.uploaded.len() => "waits for a free slot".to_owned(),
+                None => String::new(),
             };
             lines.push((sample.name, state.trim_end().to_owned()));
         }
@@ -321,7 +332,7 @@ impl Board {
             let (name, state) = line;
             if self.terminal {
                 write("\x1b[2K");
-            } else if self.lines.get(at) == Some(line) {
+            } else if state.is_empty() || self.lines.get(at) == Some(line) {
                 continue;
             }
             say(&format!("  {name:<NAME_WIDTH$}{state}"));
@@ -331,17 +342,14 @@ impl Board {
 }
 
 fn show_rubric(job: &JobRow) {
-    let text = |value: &serde_json::Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
-    say(&format!("\nRubric for \"{}\", from the job's own words (weight 1 to 5)", job.title));
-    let Some(rubric) = &job.job_config else {
-        say(&format!("  {}", job.error_message.as_deref().unwrap_or("none")));
-        return;
+    say(&format!("\nRubric of \"{}\", from the job's own words", cut(&job.title, 40)));
+    let rubric = job.job_config.clone().and_then(|config| serde_json::from_value::<Rubric>(config).ok());
+    let Some(rubric) = rubric else {
+        return wrapped(job.error_message.as_deref().unwrap_or("There is none."));
     };
-    for category in rubric["categories"].as_array().into_iter().flatten() {
-        let words: Vec<&str> =
-            category["examples_of_evidence"].as_array().into_iter().flatten().filter_map(|word| word.as_str()).collect();
-        let line = format!("  {}  {:<NAME_WIDTH$}{}", category["importance"], text(category, "name"), words.join(", "));
-        say(&cut(&line, WIDTH));
+    for category in rubric.categories {
+        let words = category.examples_of_evidence.join(", ");
+        say(&cut(&format!("  {}  {:<NAME_WIDTH$}{words}", category.importance.weight(), category.name), WIDTH));
     }
 }
 
@@ -353,9 +361,8 @@ async fn show_ranking(stage: &Stage<'_>, candidates: &[CandidateStatusRow]) -> R
         let evaluation = stage.opened.reads.evaluations().get(stage.tenant, row.candidate_id).await?;
         let grades = evaluation.and_then(|row| row.evaluation).map(|evaluation| evaluation.categories);
         let strongest = strongest(grades.as_deref().unwrap_or_default());
-        let category = strongest.map_or_else(String::new, |grade| {
-            format!("{} ({})", grade.name, grade.score.map_or(0, |score| score.points()))
-        });
+        let category = strongest
+            .map_or_else(String::new, |grade| format!("{} ({})", grade.name, grade.score.map_or(0, Score::points)));
         let score = row.score.map(points).unwrap_or_default();
         say(&format!("  {}  {:<NAME_WIDTH$}{score:>5}  {category}", rank + 1, cut(&name_of(row), NAME_WIDTH - 1)));
         let quote = strongest.and_then(|grade| grade.evidence.first());
@@ -381,11 +388,7 @@ fn show_failures(candidates: &[CandidateStatusRow]) {
     }
 }
 
-async fn show_account(
-    stage: &Stage<'_>,
-    candidates: &[CandidateStatusRow],
-    begun: Instant,
-) -> Result<(), DemoError> {
+async fn show_account(stage: &Stage<'_>, candidates: &[CandidateStatusRow], begun: Instant) -> Result<(), DemoError> {
     let usage = stage.opened.reads.monthly_usage().current(stage.tenant, Utc::now()).await?;
     let used = usage.map_or_else(String::new, |usage| match usage.monthly_limit {
         Some(limit) => format!(" Used {} of {limit} slots of the plan {}.", usage.used, usage.plan),
@@ -394,36 +397,36 @@ async fn show_account(
     let model = candidates.iter().find_map(|row| row.model.as_deref()).unwrap_or("nothing");
     say("");
     wrapped(&format!(
-        "Scored by {model}, which compares words offline and is no language model. {} files in {:.1} s.{used}",
-        candidates.len(),
+        "Took {:.1} s for {} files. Scored by {model}, which compares words offline and is no language model.{used}",
         begun.elapsed().as_secs_f64(),
+        candidates.len(),
     ));
     Ok(())
 }
 
 fn show_next(settings: &Settings, login: &Login, seen: &Seen) {
     let program = std::env::args().next().unwrap_or_else(|| "starscreen".to_owned());
-    let place = std::env::var("STARSCREEN_DATA_DIR").map(|dir| format!("STARSCREEN_DATA_DIR={dir} ")).unwrap_or_default();
+    let place =
+        std::env::var("STARSCREEN_DATA_DIR").map(|dir| format!("STARSCREEN_DATA_DIR={dir} ")).unwrap_or_default();
     let port = settings.listen.port();
-    let host = if settings.listen.ip().is_unspecified() {
-        format!("127.0.0.1:{port}")
-    } else {
-        settings.listen.to_string()
-    };
-    let api = format!("http://{host}/api/v1");
-    let candidates = format!("{api}/jobs/{}/candidates", seen.job.job_id);
+    let host =
+        if settings.listen.ip().is_unspecified() { format!("127.0.0.1:{port}") } else { settings.listen.to_string() };
     let Login { email, password, .. } = login;
     say(&format!("\nNext: run the server, and see its interface at http://{host}/docs\n  {place}{program}"));
     say("\nIn a second terminal, sign in and list the candidates");
-    say(&format!("  TOKEN=$(curl -s {api}/auth/login \\\n    -d username={email} -d password={password} \\"));
+    say(&format!("  TOKEN=$(curl -s http://{host}/api/v1/auth/login \\"));
+    say(&format!("    -d username={email} -d password={password} \\"));
     say("    | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')");
-    say(&format!("  curl -s -H \"Authorization: Bearer $TOKEN\" \\\n    {candidates}"));
+    say(&format!("  JOB=http://{host}/api/v1/jobs/{}", seen.job.job_id));
+    say("  curl -s -H \"Authorization: Bearer $TOKEN\" $JOB/candidates");
     if let Some(best) = seen.candidates.iter().find(|row| row.status == Status::Scored) {
         say("\nRead why the best one is the best");
-        say(&format!("  curl -s -H \"Authorization: Bearer $TOKEN\" \\\n    {candidates}/\\\n{}/evaluation", best.candidate_id));
+        say("  curl -s -H \"Authorization: Bearer $TOKEN\" \\");
+        say(&format!("    $JOB/candidates/{}/evaluation", best.candidate_id));
     }
-    let larger = settings.plans.iter().find(|plan| plan.code != "free" && plan.monthly_limit.is_none_or(|limit| limit > 5));
-    if let Some(plan) = larger {
+    let free = settings.plan("free").and_then(|plan| plan.monthly_limit);
+    let larger = |limit: Option<u32>| limit.is_none_or(|limit| free.is_some_and(|free| limit > free));
+    if let Some(plan) = settings.plans.iter().find(|plan| plan.code != "free" && larger(plan.monthly_limit)) {
         say("\nGive the account more slots, beside the running server");
         say(&format!("  {place}{program} admin change-plan {email} {}", plan.code));
     }
@@ -472,7 +475,7 @@ fn write(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use starscreen_domain::{candidate::Quote, score::Score};
+    use starscreen_domain::candidate::Quote;
 
     use super::*;
 

@@ -205,20 +205,18 @@ mod tests {
     #[tokio::test]
     async fn nobody_costs_what_somebody_costs() {
         let passwords = Passwords::new(1);
-        let hash = passwords.hash(secret("Correct-Horse1!")).await.unwrap();
-        let (mut somebody, mut nobody) = (Duration::MAX, Duration::MAX);
-        for _ in 0..5 {
-            let start = Instant::now();
-            passwords.verify(secret("Wrong-Horse1!"), hash.clone()).await.unwrap();
-            somebody = somebody.min(start.elapsed());
-            let start = Instant::now();
+        let somebody = passwords.hash(secret("Correct-Horse1!")).await.unwrap();
+        let work = |hash: &str| {
+            let hash = PasswordHash::new(hash).unwrap();
+            let output = hash.hash.map(|output| output.len());
+            (hash.algorithm.to_string(), hash.version, hash.params.to_string(), hash.salt.map(|salt| salt.as_str().len()), output)
+        };
+        assert_eq!(work(NOBODY), work(&somebody));
+        let start = Instant::now();
+        for _ in 0..10 {
             passwords.verify_nobody(secret("Wrong-Horse1!")).await.unwrap();
-            nobody = nobody.min(start.elapsed());
         }
-        assert!(nobody * 2 > somebody && somebody * 2 > nobody, "{somebody:?} against {nobody:?}");
-        let nobody = PasswordHash::new(NOBODY).unwrap();
-        assert_eq!(Params::try_from(&nobody).unwrap().m_cost(), MEMORY_KIB);
-        assert_eq!(nobody.hash.unwrap().len(), 32, "as long as ours");
+        assert!(start.elapsed() > Duration::from_millis(50), "no machine does it so fast: it did nothing");
     }
 
     #[tokio::test]

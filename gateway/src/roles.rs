@@ -165,6 +165,7 @@ pub async fn serve(settings: Arc<Settings>) -> Result<(), StartError> {
         tokens: Tokens::new(&secret, &settings.tokens),
         settings: Arc::clone(&settings),
     });
+    let stop_asked_for = stop_asked_for().map_err(StartError::Serve)?;
     tracing::info!(
         http.address = %address,
         data_dir = %settings.data_dir.display(),
@@ -173,7 +174,7 @@ pub async fn serve(settings: Arc<Settings>) -> Result<(), StartError> {
     let stopping = CancellationToken::new();
     let stopped = stopping.clone();
     tokio::spawn(async move {
-        stop_asked_for().await;
+        stop_asked_for.await;
         tracing::info!("stop asked for: finishing what has begun");
         stopped.cancel();
     });
@@ -199,26 +200,25 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
-/// Ctrl-C or SIGTERM.
-async fn stop_asked_for() {
-    let interrupt = async {
+/// Ctrl-C or SIGTERM, listened for from here on.
+#[cfg(unix)]
+fn stop_asked_for() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_asked_for() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending::<()>().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
+    })
 }

@@ -57,14 +57,15 @@ where
         .map_err(|source| TelemetryError::Filter { filter: settings.filter.clone(), source })?;
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
     let layer = if settings.json {
-        layer.json().flatten_event(true).boxed()
+        layer.json().flatten_event(true).map_event_format(OneLine).boxed()
     } else {
         layer.compact().map_event_format(OneLine).boxed()
     };
     Ok(tracing_subscriber::registry().with(filter).with(layer))
 }
 
-/// Keeps an event on one line and readable as what it is.
+/// Keeps an event on one line and readable as what it is. Characters are written as JSON writes them, so that JSON stays
+/// JSON with the same content.
 struct OneLine<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for OneLine<F>
@@ -77,7 +78,11 @@ where
         let mut line = String::new();
         self.0.format_event(ctx, format::Writer::new(&mut line), event)?;
         for c in line.trim_end_matches('\n').chars() {
-            if deceives(c) { write!(out, "{}", c.escape_default())? } else { out.write_char(c)? }
+            if deceives(c) {
+                write!(out, "\\u{:04x}", u32::from(c))?;
+            } else {
+                out.write_char(c)?;
+            }
         }
         out.write_char('\n')
     }
@@ -85,8 +90,9 @@ where
 
 /// Ends a line, moves the cursor, or turns the direction of reading.
 fn deceives(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let line_ends = matches!(c, '\u{2028}' | '\u{2029}');
+    let directions = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || line_ends || directions
 }
 
 #[cfg(test)]
@@ -132,7 +138,7 @@ mod tests {
         });
         assert_eq!(log.lines().count(), 1, "{log}");
         assert!(log.trim_end_matches('\n').chars().all(|c| !deceives(c)), "{log:?}");
-        assert!(log.contains("\\u{1b}[2J"), "what was sent can still be seen: {log}");
+        assert!(log.contains("\\u001b[2J"), "what was sent can still be seen: {log}");
     }
 
     #[test]
@@ -141,6 +147,7 @@ mod tests {
         let log = logged(&settings, || info!(name = %FORGED, "took in {FORGED}"));
         assert_eq!(log.lines().count(), 1, "{log}");
         let line: serde_json::Value = serde_json::from_str(&log).unwrap();
+        assert!(log.trim_end_matches('\n').chars().all(|c| !deceives(c)), "{log:?}");
         assert_eq!(line["name"], FORGED);
         assert_eq!(line["level"], "INFO");
     }

@@ -58,7 +58,7 @@ async fn deliveries_come_in_order_without_a_gap(test: impl FeedUnderTest) {
             assert_eq!(event.position, delivery.position, "an event knows its position");
         }
     }
-    assert_eq!(head(&*feed).await, 7);
+    assert_eq!(head(&*feed).await, 7, "the head is the last position");
     assert!(read(&*feed, 7, 10).await.is_empty(), "nothing comes after the head");
 }
 

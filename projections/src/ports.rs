@@ -10,7 +10,8 @@ use starscreen_domain::{Delivery, Event, Recorded};
 /// The whole history by position, the same behind the embedded log and JetStream; `contracts::feed_contract` says how.
 #[async_trait]
 pub trait Feed: Send + Sync {
-    /// At most `limit` deliveries after position `after`, in order and without a gap.
+    /// At most `limit` deliveries after position `after`, in order and without a gap. Fewer are fine, to bound memory
+    /// where events are large; none means that there is nothing there yet.
     ///
     /// # Errors
     /// [`FeedError`] when the log cannot be read now.

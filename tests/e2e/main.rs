@@ -1,1 +1,28 @@
-fn main(){}
+//! The product from outside: every file tells the story of one promise.
+
+mod accounts;
+mod crash;
+mod demo;
+mod extraction;
+mod harness;
+mod idempotency;
+mod jobs;
+mod main_job;
+mod openapi;
+mod privacy;
+mod problems;
+mod quota;
+mod rebuild;
+mod settings;
+mod tenancy;
+mod tokens;
+mod walls;
+
+use std::path::PathBuf;
+
+pub(crate) use starscreen_tests::fixtures;
+
+/// The product, built with these tests.
+pub(crate) fn product_binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_starscreen-under-test"))
+}

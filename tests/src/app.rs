@@ -4,6 +4,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock, Weak},
     thread,
+    time::Duration,
 };
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     events::Events,
     home::{Ended, Home, Server},
     read_models::ReadModels,
-    waiting::Log,
+    waiting::{AT_MOST, Log},
 };
 
 /// The product, running. When a test drops it, nothing may be left undone: no work item, no lagging read model.
@@ -21,6 +22,7 @@ pub struct TestApp {
     environment: Vec<(String, String)>,
     base: Base,
     may_be_unfinished: bool,
+    settle_at_most: Duration,
 }
 
 impl TestApp {
@@ -30,12 +32,13 @@ impl TestApp {
     }
 
     pub fn start_with(binary: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut app = Self {
+        let app = Self {
             home: Home::new(binary),
             server: Mutex::new(None),
             environment: environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             base: Arc::new(RwLock::new(String::new())),
             may_be_unfinished: false,
+            settle_at_most: AT_MOST,
         };
         app.start_again();
         app
@@ -44,6 +47,11 @@ impl TestApp {
     /// For a test that leaves work undone on purpose.
     pub fn may_be_unfinished(&mut self) {
         self.may_be_unfinished = true;
+    }
+
+    /// How long the work that a test leaves may take.
+    pub fn settle_at_most(&mut self, limit: Duration) {
+        self.settle_at_most = limit;
     }
 
     pub fn home(&self) -> &Home {
@@ -113,7 +121,8 @@ impl TestApp {
 
     /// Nothing is left to do, and every read model has seen everything.
     pub async fn settled(&self) {
-        self.log().until("everything asked for is done and seen", async || self.unfinished().await).await;
+        let look = async || self.unfinished().await;
+        self.log().until_at_most(self.settle_at_most, "everything asked for is done and seen", look).await;
     }
 
     /// `Err` says what is left to do.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{docx::docx, fixtures, waiting::Log};
 
-pub const PASSWORD: &str = "Correct-Horse-7";
+pub const PASSWORD: &str = "Correct-Horse-7!";
 const PREFIX: &str = "/api/v1";
 
 /// Where the server listens, which changes when it is started again.
@@ -185,6 +185,16 @@ impl Account {
         answer.as_array().unwrap().clone()
     }
 
+    /// Waits until the job has this many candidates and all have come to their end.
+    pub async fn settled_candidates(&self, job: &str, count: usize) -> Vec<Value> {
+        let look = async || {
+            let list = self.candidates(job).await;
+            let ended = list.iter().filter(|row| row["status"] == "SCORED" || row["status"] == "FAILED").count();
+            if (list.len(), ended) == (count, count) { Ok(list) } else { Err(format!("{ended} of {}", list.len())) }
+        };
+        self.log().until(&format!("{count} candidates are SCORED or FAILED"), look).await
+    }
+
     pub async fn evaluation(&self, job: &str, candidate: &str) -> Value {
         self.get(&format!("jobs/{job}/candidates/{candidate}/evaluation")).send().await.expect(200).json()
     }
@@ -281,8 +291,7 @@ impl Form {
 
     #[must_use]
     pub fn field(mut self, name: &str, value: &str) -> Self {
-        let part =
-            format!("--{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n", self.boundary);
+        let part = format!("--{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n", self.boundary);
         self.body.extend(part.into_bytes());
         self
     }
@@ -367,7 +376,7 @@ impl Answer {
     /// # Panics
     /// When the answer has another status.
     #[track_caller]
-    #[must_use]
+    #[expect(clippy::return_self_not_must_use, reason = "often the check is all")]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}: {}", self.shown, self.text());
         self
@@ -381,9 +390,8 @@ impl Answer {
     /// When the body is not JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| {
-            panic!("{}: {} without JSON ({error}): {}", self.shown, self.status, self.text())
-        })
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{}: {} without JSON ({error}): {}", self.shown, self.status, self.text()))
     }
 
     /// The header's text, empty when it is not there.

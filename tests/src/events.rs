@@ -94,7 +94,12 @@ impl Events {
     /// Names of the events of one stream, in order.
     pub async fn of_stream(&self, aggregate_id: &str) -> Vec<String> {
         let id: Uuid = aggregate_id.parse().unwrap();
-        self.all().await.into_iter().filter(|stored| stored.aggregate_id == id).map(|stored| stored.event_type).collect()
+        self.all()
+            .await
+            .into_iter()
+            .filter(|stored| stored.aggregate_id == id)
+            .map(|stored| stored.event_type)
+            .collect()
     }
 
     /// Every billing period, added up from its entries by arithmetic of the tests' own.
@@ -112,11 +117,11 @@ impl Events {
 
     /// What is left to do, a sentence each.
     pub async fn work(&self) -> Vec<String> {
-        let sql = "SELECT lane, task, attempts, leased_until_ms, last_error FROM work ORDER BY id";
+        let sql = "SELECT lane, task, attempts, lease IS NOT NULL, last_error FROM work ORDER BY id";
         let describe = |row: &SqliteRow| {
             let (lane, task, attempts): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
-            let (leased, error): (i64, Option<String>) = (row.get(3), row.get(4));
-            let state = if leased > 0 { "in hand" } else { "waiting" };
+            let (leased, error): (bool, Option<String>) = (row.get(3), row.get(4));
+            let state = if leased { "in hand" } else { "waiting" };
             format!("{lane} {task} {state} after {attempts} tries: {}", error.unwrap_or_default())
         };
         self.rows(sql).await.iter().map(describe).collect()

@@ -81,7 +81,7 @@ impl Home {
             .stderr(File::create(&err).unwrap())
             .spawn()
             .unwrap();
-        let mut kill_on_panic = KillOnDrop(&mut process);
+        let kill_on_panic = KillOnDrop(&mut process);
         let status = Log::at(&err).until_blocking(&format!("`starscreen {}` ends", arguments.join(" ")), || {
             kill_on_panic.0.try_wait().unwrap().ok_or_else(|| "it runs".to_owned())
         });
@@ -134,6 +134,7 @@ impl Ended {
     /// # Panics
     /// Unless the process ended well.
     #[track_caller]
+    #[expect(clippy::return_self_not_must_use, reason = "often the check is all")]
     pub fn succeeded(self) -> Self {
         assert!(self.status.success(), "it ended with {}:\n{}{}", self.status, self.stdout, self.stderr);
         self

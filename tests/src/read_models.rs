@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sqlx::Row;
+use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::events::rows;
 
@@ -46,12 +46,23 @@ impl ReadModels {
             AND name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT IN ('projection', 'parked', '_sqlx_migrations')";
         let mut tables = BTreeMap::new();
         for table in self.texts(sql).await {
-            let columns = self.texts(&format!("SELECT 'quote(\"' || name || '\")' FROM pragma_table_info('{table}')")).await;
+            let columns =
+                self.texts(&format!("SELECT 'quote(\"' || name || '\")' FROM pragma_table_info('{table}')")).await;
             assert!(!columns.is_empty(), "{table} has no columns");
             let sql = format!("SELECT {} AS row FROM \"{table}\" ORDER BY row", columns.join(" || ' | ' || "));
             tables.insert(table, self.texts(&sql).await);
         }
         tables
+    }
+
+    /// The one row that `sql` selects.
+    ///
+    /// # Panics
+    /// When it selects another number of rows.
+    pub async fn row(&self, sql: &str) -> SqliteRow {
+        let mut found = rows(&self.0, sql).await.unwrap();
+        assert_eq!(found.len(), 1, "{sql}");
+        found.remove(0)
     }
 
     async fn texts(&self, sql: &str) -> Vec<String> {

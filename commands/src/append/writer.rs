@@ -123,11 +123,7 @@ async fn run(
 }
 
 /// False when there is no more to come: stopped or without handles, and all that was waiting is out.
-async fn next_group(
-    waiting: &mut mpsc::Receiver<Waiting>,
-    group: &mut Vec<Waiting>,
-    stop: &CancellationToken,
-) -> bool {
+async fn next_group(waiting: &mut mpsc::Receiver<Waiting>, group: &mut Vec<Waiting>, stop: &CancellationToken) -> bool {
     tokio::select! {
         received = waiting.recv_many(group, MAX_GROUP) => return received > 0,
         () = stop.cancelled() => waiting.close(),

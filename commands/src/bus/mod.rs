@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use cqrs_es::Aggregate;
 use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
@@ -59,7 +59,7 @@ impl Context {
         Self {
             tenant,
             actor,
-            at,
+            at: at.trunc_subsecs(6), // what the stores keep: an answer and a later reading then agree
             correlation_id: Uuid::now_v7(),
             causation_id: None,
             traceparent: None,

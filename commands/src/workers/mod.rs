@@ -219,7 +219,7 @@ impl Workers {
             }
         };
         let failed = |reason: &str, after| WorkError::Again { reason: reason.to_owned(), after, counts: true };
-        match timeout(lease - lease / 10, AssertUnwindSafe(work).catch_unwind()).await {
+        match timeout(lease.mul_f64(0.9), AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panic)) => Err(failed("the worker panicked", None)), // the panic hook has said where
             Err(_elapsed) => Err(failed("the work was not done within its lease", Some(SHORTEST_PAUSE))),

@@ -87,7 +87,7 @@ pub struct UserResponse {
 }
 
 /// Opens an account with its first user, on the free plan.
-#[utoipa::path(post, path = "/auth/register", tag = "Accounts", request_body = UserRegisterRequest,
+#[utoipa::path(post, path = "/auth/register", operation_id = "register", tag = "Accounts", request_body = UserRegisterRequest,
     responses((status = 201, body = TokenResponse), (status = 400, body = Problem), (status = 422, body = Problem)))]
 #[tracing::instrument(name = "http.accounts.register", skip_all)]
 async fn register(
@@ -108,8 +108,8 @@ async fn register(
     }
     let password_hash = app.passwords.hash(body.password).await.map_err(password_problem)?;
     let (tenant, user) = (TenantId(Uuid::now_v7()), UserId(Uuid::now_v7()));
-    let now = Utc::now();
-    let context = Context { traceparent: request.traceparent, ..Context::new(tenant, Actor::User(user), now) };
+    let context = Context { traceparent: request.traceparent, ..Context::new(tenant, Actor::User(user), Utc::now()) };
+    let created_at = context.at;
     let registration = Registration {
         tenant,
         user,
@@ -130,7 +130,7 @@ async fn register(
         is_active: true,
         is_verified: false,
         is_admin: false,
-        created_at: now,
+        created_at,
     };
     let tokens = issue(&app, tenant, user, Some(answer))?;
     Ok((StatusCode::CREATED, seen, NO_STORE, axum::Json(tokens)).into_response())
@@ -139,7 +139,7 @@ async fn register(
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// Signs in. Takes JSON or the form of OAuth2's password grant, with the e-mail address as `username`.
-#[utoipa::path(post, path = "/auth/login", tag = "Accounts",
+#[utoipa::path(post, path = "/auth/login", operation_id = "login", tag = "Accounts",
     request_body(content((UserLoginRequest = "application/json"), (UserLoginRequest = "application/x-www-form-urlencoded"))),
     responses((status = 200, body = TokenResponse), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[tracing::instrument(name = "http.accounts.login", skip_all)]
@@ -163,7 +163,7 @@ async fn login(State(app): State<App>, Credentials(given): Credentials) -> Resul
 }
 
 /// New tokens for a refresh token. The old ones stay valid until they expire.
-#[utoipa::path(post, path = "/auth/refresh", tag = "Accounts", request_body = TokenRefreshRequest,
+#[utoipa::path(post, path = "/auth/refresh", operation_id = "refreshTokens", tag = "Accounts", request_body = TokenRefreshRequest,
     responses((status = 200, body = TokenResponse), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[tracing::instrument(name = "http.accounts.refresh", skip_all)]
 async fn refresh(State(app): State<App>, Json(body): Json<TokenRefreshRequest>) -> Result<Response, ApiError> {
@@ -177,7 +177,7 @@ async fn refresh(State(app): State<App>, Json(body): Json<TokenRefreshRequest>) 
 }
 
 /// The signed-in user.
-#[utoipa::path(get, path = "/auth/me", tag = "Accounts", security(("bearer" = [])),
+#[utoipa::path(get, path = "/auth/me", operation_id = "getCurrentUser", tag = "Accounts", security(("bearer" = [])),
     responses((status = 200, body = UserResponse), (status = 401, body = Problem)))]
 async fn me(caller: Caller, State(app): State<App>) -> Result<axum::Json<UserResponse>, ApiError> {
     let row = app.reads.accounts().get(caller.tenant, caller.user).await?;

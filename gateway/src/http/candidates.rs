@@ -138,7 +138,7 @@ pub struct ListCandidates {
 }
 
 /// Takes in one resume. Answers at once; the score follows. Also at `/jobs/{job_id}/candidates`.
-#[utoipa::path(post, path = "/jobs/{job_id}/candidates/upload", tag = "Candidates",
+#[utoipa::path(post, path = "/jobs/{job_id}/candidates/upload", operation_id = "uploadCandidate", tag = "Candidates",
     request_body(content = UploadBody, content_type = "multipart/form-data"), security(("bearer" = [])),
     params(("job_id" = Uuid, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request answer the same")),
@@ -172,7 +172,7 @@ async fn upload(
 }
 
 /// The job's candidates, best score first; those without a score follow in the order of their upload.
-#[utoipa::path(get, path = "/jobs/{job_id}/candidates", tag = "Candidates", security(("bearer" = [])),
+#[utoipa::path(get, path = "/jobs/{job_id}/candidates", operation_id = "listCandidates", tag = "Candidates", security(("bearer" = [])),
     params(("job_id" = Uuid, Path), Paging, ListCandidates),
     responses((status = 200, body = Vec<CandidateListResponse>), (status = 401, body = Problem),
         (status = 404, body = Problem), (status = 422, body = Problem)))]
@@ -200,7 +200,7 @@ async fn list(
 }
 
 /// One candidate with the text of the resume.
-#[utoipa::path(get, path = "/jobs/{job_id}/candidates/{candidate_id}", tag = "Candidates", security(("bearer" = [])),
+#[utoipa::path(get, path = "/jobs/{job_id}/candidates/{candidate_id}", operation_id = "getCandidate", tag = "Candidates", security(("bearer" = [])),
     params(("job_id" = Uuid, Path), ("candidate_id" = Uuid, Path)),
     responses((status = 200, body = CandidateResponse), (status = 401, body = Problem), (status = 404, body = Problem)))]
 async fn show(
@@ -218,7 +218,7 @@ async fn show(
 }
 
 /// The resume file as it was uploaded.
-#[utoipa::path(get, path = "/jobs/{job_id}/candidates/{candidate_id}/file", tag = "Candidates",
+#[utoipa::path(get, path = "/jobs/{job_id}/candidates/{candidate_id}/file", operation_id = "downloadCandidateFile", tag = "Candidates",
     security(("bearer" = [])), params(("job_id" = Uuid, Path), ("candidate_id" = Uuid, Path)),
     responses((status = 200, content_type = "application/octet-stream"), (status = 401, body = Problem),
         (status = 404, body = Problem)))]
@@ -248,7 +248,7 @@ async fn file(
 
 /// How the score came about: each category with its reasons and the words of the resume behind them. Also at
 /// `…/analysis`.
-#[utoipa::path(get, path = "/jobs/{job_id}/candidates/{candidate_id}/evaluation", tag = "Candidates",
+#[utoipa::path(get, path = "/jobs/{job_id}/candidates/{candidate_id}/evaluation", operation_id = "getCandidateEvaluation", tag = "Candidates",
     security(("bearer" = [])), params(("job_id" = Uuid, Path), ("candidate_id" = Uuid, Path)),
     responses((status = 200, body = EvaluationResponse), (status = 401, body = Problem), (status = 404, body = Problem)))]
 async fn evaluation(
@@ -291,7 +291,7 @@ async fn evaluation(
 }
 
 /// Deletes a candidate. Its slot stays used.
-#[utoipa::path(delete, path = "/jobs/{job_id}/candidates/{candidate_id}", tag = "Candidates",
+#[utoipa::path(delete, path = "/jobs/{job_id}/candidates/{candidate_id}", operation_id = "deleteCandidate", tag = "Candidates",
     security(("bearer" = [])), params(("job_id" = Uuid, Path), ("candidate_id" = Uuid, Path)),
     responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
 #[tracing::instrument(name = "http.candidates.delete", skip_all, fields(

@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 use utoipa::openapi::{
-    Components, Info, License, OpenApi,
+    Components, Content, Info, License, OpenApi, Ref, RefOr, ResponseBuilder,
     security::{Flow, OAuth2, Password, Scopes, SecurityScheme},
 };
 use utoipa_swagger_ui::SwaggerUi;
@@ -45,6 +45,31 @@ pub fn description() -> OpenApi {
     let scheme = OAuth2::new([Flow::Password(Password::new("/api/v1/auth/login", Scopes::new()))]);
     components.add_security_scheme("bearer", SecurityScheme::OAuth2(scheme));
     openapi.components = Some(components);
+    openapi
+}
+
+/// Adds what is the same for all operations: problems have a media type of their own, and whoever must be signed in may
+/// be told so.
+pub fn completed(mut openapi: OpenApi) -> OpenApi {
+    for item in openapi.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            if operation.security.is_some() {
+                let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+                let response = ResponseBuilder::new().description("Not signed in").content("application/json", problem);
+                let responses = &mut operation.responses.responses;
+                responses.entry("401".to_owned()).or_insert_with(|| response.build().into());
+            }
+            for (status, response) in &mut operation.responses.responses {
+                let RefOr::T(response) = response else { continue };
+                if status.starts_with(['4', '5'])
+                    && let Some(problem) = response.content.shift_remove("application/json")
+                {
+                    response.content.insert("application/problem+json".to_owned(), problem);
+                }
+            }
+        }
+    }
     openapi
 }
 

@@ -26,7 +26,7 @@ pub struct Health {
 }
 
 /// The process answers. Also at `/health`.
-#[utoipa::path(get, path = "/health", tag = "Health", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/health", operation_id = "getHealth", tag = "Health", responses((status = 200, body = Health)))]
 async fn health() -> Json<Health> {
     Json(Health { status: "healthy", timestamp: Utc::now(), version: env!("CARGO_PKG_VERSION") })
 }

@@ -100,7 +100,7 @@ pub struct ListJobs {
 }
 
 /// Creates a job. Its rubric follows within moments (with a language model: seconds).
-#[utoipa::path(post, path = "/jobs", tag = "Jobs", request_body = JobCreateRequest, security(("bearer" = [])),
+#[utoipa::path(post, path = "/jobs", operation_id = "createJob", tag = "Jobs", request_body = JobCreateRequest, security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request answer the same")),
     responses((status = 201, body = JobCreateResponse), (status = 401, body = Problem), (status = 422, body = Problem)))]
 #[tracing::instrument(name = "http.jobs.create", skip_all, fields(tenant.id = %caller.tenant))]
@@ -114,7 +114,7 @@ async fn create(
     let command = CreateJob {
         title: body.title.trim().to_owned(),
         description: body.description,
-        location: present(body.location),
+        location: location(body.location)?,
         work_authorization_required: body.work_authorization_required,
         created_by: caller.user,
     };
@@ -129,7 +129,7 @@ async fn create(
 }
 
 /// The tenant's jobs, newest first.
-#[utoipa::path(get, path = "/jobs", tag = "Jobs", params(Paging, ListJobs), security(("bearer" = [])),
+#[utoipa::path(get, path = "/jobs", operation_id = "listJobs", tag = "Jobs", params(Paging, ListJobs), security(("bearer" = [])),
     responses((status = 200, body = Vec<JobResponse>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 async fn list(
     caller: Caller,
@@ -148,7 +148,7 @@ async fn list(
 }
 
 /// One job, with its rubric when it is ready.
-#[utoipa::path(get, path = "/jobs/{job_id}", tag = "Jobs", params(("job_id" = Uuid, Path)), security(("bearer" = [])),
+#[utoipa::path(get, path = "/jobs/{job_id}", operation_id = "getJob", tag = "Jobs", params(("job_id" = Uuid, Path)), security(("bearer" = [])),
     responses((status = 200, body = JobResponse), (status = 404, body = Problem)))]
 async fn show(
     caller: Caller,
@@ -159,7 +159,7 @@ async fn show(
 }
 
 /// Changes a job. A new title or description gets a new rubric, and its candidates are scored again by it.
-#[utoipa::path(put, path = "/jobs/{job_id}", tag = "Jobs", params(("job_id" = Uuid, Path)),
+#[utoipa::path(put, path = "/jobs/{job_id}", operation_id = "updateJob", tag = "Jobs", params(("job_id" = Uuid, Path)),
     request_body = JobUpdateRequest, security(("bearer" = [])),
     responses((status = 200, body = JobResponse), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[tracing::instrument(name = "http.jobs.revise", skip_all, fields(tenant.id = %caller.tenant, job.id = %job))]
@@ -174,7 +174,7 @@ async fn revise(
     let command = ReviseJob {
         title: body.title.map(|title| title.trim().to_owned()),
         description: body.description,
-        location: present(body.location),
+        location: location(body.location)?,
         work_authorization_required: body.work_authorization_required,
     };
     let revised = commands::job::revise(&app.bus, context, JobId(job), command).await?;
@@ -183,7 +183,7 @@ async fn revise(
 }
 
 /// Deletes a job and its candidates. Slots that the candidates used stay used.
-#[utoipa::path(delete, path = "/jobs/{job_id}", tag = "Jobs", params(("job_id" = Uuid, Path)),
+#[utoipa::path(delete, path = "/jobs/{job_id}", operation_id = "deleteJob", tag = "Jobs", params(("job_id" = Uuid, Path)),
     security(("bearer" = [])), responses((status = 204), (status = 404, body = Problem)))]
 #[tracing::instrument(name = "http.jobs.delete", skip_all, fields(tenant.id = %caller.tenant, job.id = %job))]
 async fn delete(
@@ -228,7 +228,13 @@ fn status_name(status: JobStatus) -> starscreen_projections::jobs::JobStatus {
     }
 }
 
+const MAX_LOCATION_CHARS: usize = 200;
+
 /// An empty text is no text.
-fn present(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+fn location(text: Option<String>) -> Result<Option<String>, ApiError> {
+    let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    if text.as_ref().is_some_and(|text| text.chars().count() > MAX_LOCATION_CHARS) {
+        return Err(ApiError::invalid("body", "location", format!("must have at most {MAX_LOCATION_CHARS} characters")));
+    }
+    Ok(text)
 }

@@ -68,7 +68,7 @@ fn api() -> OpenApiRouter<App> {
 
 /// The description of the whole interface.
 pub fn openapi() -> OpenApi {
-    api().into_openapi()
+    docs::completed(api().into_openapi())
 }
 
 /// The service that answers every request, for a listener to make connections with.
@@ -84,7 +84,7 @@ fn service(app: App) -> Service {
     let (router, openapi) = api().split_for_parts();
     let router: Router = router
         .layer(DefaultBodyLimit::max(max_body_bytes))
-        .merge(docs::router(openapi))
+        .merge(docs::router(docs::completed(openapi)))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(app)

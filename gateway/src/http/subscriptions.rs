@@ -37,7 +37,7 @@ pub struct SubscriptionResponse {
 }
 
 /// The plan, and what of it is used in the running billing period.
-#[utoipa::path(get, path = "/subscriptions/current", tag = "Subscriptions", security(("bearer" = [])),
+#[utoipa::path(get, path = "/subscriptions/current", operation_id = "getCurrentSubscription", tag = "Subscriptions", security(("bearer" = [])),
     responses((status = 200, body = SubscriptionResponse), (status = 401, body = Problem), (status = 404, body = Problem)))]
 async fn current(caller: Caller, State(app): State<App>) -> Result<Json<SubscriptionResponse>, ApiError> {
     let subscription = app.reads.subscriptions().get(caller.tenant).await?;

@@ -7,6 +7,8 @@ use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Pa
 use starscreen_commands::ports::{Objects, ObjectsError};
 use uuid::Uuid;
 
+use crate::data_dir::create_dir;
+
 const MAX_NAME_BYTES: usize = 64;
 
 /// Objects in any store that the `object_store` crate knows.
@@ -20,7 +22,7 @@ impl ObjectFiles {
     /// # Errors
     /// When the directory cannot be made.
     pub fn in_directory(root: &Path) -> Result<Self, ObjectsError> {
-        std::fs::create_dir_all(root).map_err(unavailable)?;
+        create_dir(root).map_err(unavailable)?;
         let store = LocalFileSystem::new_with_prefix(root).map_err(unavailable)?;
         Ok(Self { store: Arc::new(store.with_fsync(true).with_automatic_cleanup(true)) })
     }

@@ -8,7 +8,7 @@ pub use query::{CandidateStatusQuery, CandidateStatusRow, ListCandidates, Status
 
 use starscreen_domain::{
     Event, JobId, Recorded, Sealed, TenantId,
-    candidate::{CandidateEvent, Contact, Failure},
+    candidate::{CandidateEvent, Contact},
 };
 use uuid::Uuid;
 
@@ -116,17 +116,14 @@ impl CandidateStatusRow {
                 self.model = Some(model.clone());
                 self.rubric_version = Some(*rubric_version);
             }
-            CandidateEvent::ExtractionFailed { failure } => self.fail(failure),
             // A score that stands is not lost because a newer one cannot be had.
             CandidateEvent::ScoringFailed { .. } if self.status == Status::Scored => {}
-            CandidateEvent::ScoringFailed { failure } => self.fail(failure),
+            CandidateEvent::ExtractionFailed { failure } | CandidateEvent::ScoringFailed { failure } => {
+                self.status = Status::Failed;
+                self.failure_code = Some(failure.code.clone());
+                self.error_message = Some(failure.sentence.clone());
+            }
         }
-    }
-
-    fn fail(&mut self, failure: &Failure) {
-        self.status = Status::Failed;
-        self.failure_code = Some(failure.code.clone());
-        self.error_message = Some(failure.sentence.clone());
     }
 
     fn take_contact(&mut self) -> Contact {

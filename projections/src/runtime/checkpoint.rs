@@ -191,5 +191,12 @@ pub(crate) async fn switch<P: Projector>(tx: &mut Tx, rebuilt: &Checkpoint) -> R
         .and_where(Expr::col("name").eq(P::NAME))
         .to_owned();
     tx.run(&statement, Text::Repeated).await?;
+    let mended = Query::update()
+        .table(TABLE)
+        .value("status", ProjectorStatus::Booting.as_str())
+        .and_where(Expr::col("name").eq(P::NAME))
+        .and_where(Expr::col("status").eq(ProjectorStatus::Error.as_str()))
+        .to_owned();
+    tx.run(&mended, Text::Repeated).await?;
     remove(tx, Side::Next.name::<P>()).await
 }

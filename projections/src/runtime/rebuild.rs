@@ -111,8 +111,9 @@ async fn fill_and_switch<P: Projector>(
     let limit = options.batch.max(1);
     let mut parity = if options.diff { Parity::Pending } else { Parity::Unasked };
     loop {
-        let head = source.feed.head().await?;
+        // In this order: a head that is read before the live position may already be behind it.
         let live = checkpoint::find(db, P::NAME).await?.map_or(0, |live| live.position);
+        let head = source.feed.head().await?;
         if matches!(parity, Parity::Pending) && (live == 0 || head < live) {
             parity = Parity::Unasked; // nothing to compare with, or no common position
         }
@@ -137,7 +138,7 @@ async fn fill_and_switch<P: Projector>(
             continue;
         }
         let mut tx = db.begin().await?;
-        let last = timeout(LOCKED_AT_MOST, level_with_live::<P>(&mut tx, source, &next, limit, head)).await;
+        let last = timeout(LOCKED_AT_MOST, level_with_live::<P>(&mut tx, source, &next, limit)).await;
         let Some(position) = last.unwrap_or(Ok(None))? else {
             drop(tx); // lets the live projector go on
             source.feed.wait(next.position).await;
@@ -151,27 +152,55 @@ async fn fill_and_switch<P: Projector>(
         }
         switch::<P>(&mut tx, &next).await?;
         tx.commit().await?;
-        let diff = if let Parity::Done(diff) = parity { Some(diff) } else { None };
-        let rebuilt = Rebuilt { projector: P::NAME, position, seconds: begun.elapsed().as_secs_f64(), diff };
         tracing::info!(projector.name = P::NAME, event.position = position, "switched to the rebuilt read model");
-        return Ok(rebuilt);
+        // After the commit: emptying a large table takes its time, and nobody need wait for it. If it fails, the next
+        // start of the projector does it.
+        if let Err(error) = sweep::<P>(db).await {
+            tracing::warn!(
+                projector.name = P::NAME,
+                error = error.with_causes(),
+                "the replaced table is not emptied yet"
+            );
+        }
+        let diff = if let Parity::Done(diff) = parity { Some(diff) } else { None };
+        return Ok(Rebuilt { projector: P::NAME, position, seconds: begun.elapsed().as_secs_f64(), diff });
     }
 }
 
-/// Empties the second table and takes it for this rebuild, unless another one is at work.
+/// Empties the double and takes it for this rebuild, unless another one is at work.
 async fn begin<P: Projector>(db: &Db) -> Result<Checkpoint, ReadModelError> {
     let mut tx = db.begin().await?;
-    if let Some(other) = checkpoint::lock(&mut tx, Side::Next.name::<P>()).await? {
-        let age = Utc::now().signed_duration_since(other.updated_at);
-        if age.to_std().unwrap_or_default() < ABANDONED_AFTER {
-            return Err(ReadModelError::RebuildRunning(P::NAME));
-        }
+    if !empty_double::<P>(&mut tx).await? {
+        return Err(ReadModelError::RebuildRunning(P::NAME));
     }
-    table::clear::<P::Row>(&mut tx, Side::Next).await?;
-    parked::clear(&mut tx, Side::Next.name::<P>()).await?;
     let checkpoint = checkpoint::restart::<P>(&mut tx).await?;
     tx.commit().await?;
     Ok(checkpoint)
+}
+
+/// Removes what a finished or killed rebuild has left: rows speak of people, and erasing goes by the live table. Leaves
+/// a rebuild that is at work alone.
+pub(crate) async fn sweep<P: Projector>(db: &Db) -> Result<(), ReadModelError> {
+    let mut tx = db.begin().await?;
+    if empty_double::<P>(&mut tx).await? {
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// `false`, and nothing is changed: a rebuild is at work on it.
+async fn empty_double<P: Projector>(tx: &mut Tx) -> Result<bool, ReadModelError> {
+    let name = Side::Next.name::<P>();
+    if let Some(rebuild) = checkpoint::lock(tx, name).await? {
+        let age = Utc::now().signed_duration_since(rebuild.updated_at);
+        if age.to_std().unwrap_or_default() < ABANDONED_AFTER {
+            return Ok(false);
+        }
+    }
+    table::clear::<P::Row>(tx, Side::Next).await?;
+    parked::clear(tx, name).await?;
+    checkpoint::remove(tx, name).await?;
+    Ok(true)
 }
 
 async fn abandon<P: Projector>(db: &Db, generation: Uuid) -> Result<(), ReadModelError> {
@@ -190,11 +219,13 @@ async fn level_with_live<P: Projector>(
     source: &Source,
     next: &Checkpoint,
     limit: usize,
-    head: u64,
 ) -> Result<Option<u64>, ReadModelError> {
     let live = checkpoint::lock(tx, P::NAME).await?.map_or(0, |live| live.position);
-    if live <= next.position || head < live {
-        // Or the history was replaced by a shorter one, and the rebuilt table is as far as anybody can be.
+    if live <= next.position {
+        return Ok(Some(next.position));
+    }
+    if source.feed.head().await? < live {
+        // The history was replaced by a shorter one: the rebuilt table is as far as anybody can be.
         return Ok(Some(next.position));
     }
     let missing = usize::try_from(live - next.position).unwrap_or(usize::MAX);

@@ -35,6 +35,10 @@ struct Progress {
 }
 
 impl Progress {
+    fn is_live(&self) -> bool {
+        matches!(self.reported, Some((ProjectorStatus::Live, _)))
+    }
+
     fn has_failed(&self) -> bool {
         matches!(self.reported, Some((ProjectorStatus::Error, _)))
     }
@@ -112,11 +116,11 @@ impl Runner {
                 return Ok(Step::Paused);
             }
         }
-        // Read first: who reaches it has caught up, however much came in meanwhile.
-        let head = self.source.feed.head().await?;
+        // Read before the events: who reaches it has caught up, however much came in meanwhile.
+        let head = if progress.is_live() { 0 } else { self.source.feed.head().await? };
         let batch = batch::gather::<P>(&self.source, checkpoint.position, BATCH_EVENTS).await?;
         if batch.last == 0 {
-            return self.idle::<P>(progress, checkpoint, head).await;
+            return self.idle::<P>(progress, checkpoint).await;
         }
         if !batch::store::<P>(&self.db, Side::Live, &mut checkpoint, &batch).await? {
             return Ok(Step::Advanced); // somebody else moved it: load it again
@@ -137,6 +141,7 @@ impl Runner {
         if checkpoint.status == ProjectorStatus::Paused {
             progress.reported = None;
         } else if progress.reported.is_none() {
+            rebuild::sweep::<P>(&self.db).await?;
             self.report::<P>(progress, ProjectorStatus::Booting, None).await?;
         }
         self.checkpoints.publish(P::NAME, Some(checkpoint.position));
@@ -148,9 +153,9 @@ impl Runner {
         &self,
         progress: &mut Progress,
         checkpoint: Checkpoint,
-        head: u64,
     ) -> Result<Step, ReadModelError> {
         let position = checkpoint.position;
+        let head = self.source.feed.head().await?;
         if head < position {
             return Err(ReadModelError::AheadOfHistory { position, head });
         }
@@ -159,6 +164,9 @@ impl Runner {
         }
         // Pauses and switches by other processes are noticed here when nothing comes in.
         let now = checkpoint::find(&self.db, P::NAME).await?;
+        if now.as_ref().is_none_or(|now| now.status != ProjectorStatus::Live) {
+            progress.reported = None; // somebody else has written over it: say it again
+        }
         progress.checkpoint = now.filter(|now| now.position == position && now.status != ProjectorStatus::Paused);
         Ok(Step::CaughtUp(position))
     }

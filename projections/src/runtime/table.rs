@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, SelectStatement, UnionType};
+use sea_query::{Expr, ExprTrait, OnConflict, Query, SelectStatement, UnionType};
 use uuid::Uuid;
 
 use super::Side;
@@ -23,7 +23,7 @@ pub(crate) async fn load<R: Row>(tx: &mut Tx, side: Side, keys: &[Uuid]) -> Resu
     for chunk in keys.chunks(KEYS_PER_STATEMENT) {
         let statement = Query::select()
             .columns(R::COLUMNS.iter().copied())
-            .from(Alias::new(side.table::<R>()))
+            .from(side.table::<R>())
             .and_where(Expr::col(R::COLUMNS[0]).is_in(chunk.iter().copied())) // the key comes first
             .to_owned();
         let loaded: Vec<R> = tx.all(&statement, text(chunk.len(), KEYS_PER_STATEMENT)).await?;
@@ -70,13 +70,12 @@ pub(crate) async fn clear<R: Row>(tx: &mut Tx, side: Side) -> Result<(), ReadMod
     Ok(())
 }
 
-/// Puts the rebuilt table in the place of the live one, and empties what was live.
+/// Puts the rebuilt table in the place of the live one, which becomes its double.
 pub(crate) async fn swap<R: Row>(tx: &mut Tx) -> Result<(), ReadModelError> {
     let aside = format!("{}__old", R::TABLE);
     tx.rename_table(R::TABLE, &aside).await?;
     tx.rename_table(R::NEXT_TABLE, R::TABLE).await?;
-    tx.rename_table(&aside, R::NEXT_TABLE).await?;
-    clear::<R>(tx, Side::Next).await
+    Ok(tx.rename_table(&aside, R::NEXT_TABLE).await?)
 }
 
 /// Keys of the rows of `side` that the other side has not, or has otherwise.

@@ -29,6 +29,7 @@ pub(crate) struct Log {
     unreadable: Mutex<HashSet<u64>>,
     missing: Mutex<HashSet<u64>>,
     failures: AtomicUsize,
+    head_lag: AtomicUsize,
     most_at_once: AtomicUsize,
     added: Notify,
 }
@@ -88,6 +89,11 @@ impl Log {
         self.failures.store(reads, Ordering::SeqCst);
     }
 
+    /// The next answer of `head` is so many events old.
+    pub(crate) fn next_head_lags(&self, events: usize) {
+        self.head_lag.store(events, Ordering::SeqCst);
+    }
+
     /// Reads give at most so many, and give way to others first.
     pub(crate) fn slow_down(&self, most_at_once: usize) {
         self.most_at_once.store(most_at_once, Ordering::SeqCst);
@@ -122,7 +128,8 @@ impl Feed for Log {
     }
 
     async fn head(&self) -> Result<u64, FeedError> {
-        Ok(self.events.lock().unwrap().len() as u64)
+        let lag = self.head_lag.swap(0, Ordering::SeqCst);
+        Ok(self.events.lock().unwrap().len().saturating_sub(lag) as u64)
     }
 }
 

@@ -9,5 +9,6 @@ mod poison;
 mod reads;
 mod rebuild;
 mod runner;
+mod speed;
 mod tenancy;
 mod waiting;

@@ -86,13 +86,15 @@ async fn replay_stops_at_the_next_event_that_cannot_be_folded() {
     let (directory, log) = (Directory::new(), two_candidates());
     log.spoil(3);
     log.spoil(7);
+    log.add(TENANT, candidate(1).0, scoring_requested());
     let models = directory.open().await;
     let _running = start(&models, &log, Some(CANDIDATES));
-    until_seen(&models, CANDIDATES, 8).await;
+    until_seen(&models, CANDIDATES, 9).await;
     log.mend();
     log.spoil(7);
     assert_eq!(replay(&models, CANDIDATES, &log).await, Replayed { folded: 2, rows_left: 1 });
-    assert_eq!(parked(&models, CANDIDATES).await, [(7, "written by a program of next year".to_owned(), 1)]);
+    let reason = "written by a program of next year".to_owned();
+    assert_eq!(parked(&models, CANDIDATES).await, [(7, reason, 1), (9, WAITS.to_owned(), 0)]);
 }
 
 #[tokio::test]

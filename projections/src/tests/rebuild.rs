@@ -9,7 +9,7 @@ use std::{
 use super::{fixtures::*, log::Log};
 use crate::{
     Diff, ProjectorStatus, ReadModelError, ReadModels, RebuildOptions, RebuildProgress, Rebuilt,
-    candidate_status::CandidateStatus,
+    candidate_status::{CandidateStatus, ListCandidates},
     db::Db,
     monthly_usage::MonthlyUsage,
     runtime::{Side, checkpoint},
@@ -50,7 +50,8 @@ async fn a_rebuild_without_anything_running_makes_the_table() {
     assert_eq!(heard.iter().map(|progress| progress.done).collect::<Vec<_>>(), [7, 14, 21, 28, 30]);
     assert!(heard.iter().all(|progress| progress.head == 30 && progress.events_per_second > 0.0));
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
-    assert!(rows_on::<CandidateStatus>(&models.db, Side::Next).await.is_empty(), "the double is empty again");
+    rebuild(&models, &log, options).await.unwrap();
+    assert!(rows_on::<CandidateStatus>(&models.db, Side::Next).await.is_empty(), "what was replaced is gone");
     let status = models.status().await.unwrap().remove(0);
     assert_eq!((status.name, status.position, status.rebuilding), (CANDIDATES, 30, None));
 }
@@ -91,7 +92,7 @@ async fn readers_and_the_live_projector_go_on_while_it_is_rebuilt() {
         async move {
             let mut most = 200;
             while !done.load(Ordering::SeqCst) {
-                let page = models.candidate_status().list(TENANT, JOB, Default::default()).await.unwrap();
+                let page = models.candidate_status().list(TENANT, JOB, ListCandidates::default()).await.unwrap();
                 assert!(page.total >= most, "{} rows after {most}: a reader saw less than before", page.total);
                 assert_eq!(page.rows.len(), 100);
                 most = page.total;
@@ -112,6 +113,21 @@ async fn readers_and_the_live_projector_go_on_while_it_is_rebuilt() {
     let head = log.events().len() as u64;
     until_seen(&models, CANDIDATES, head).await;
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+}
+
+#[tokio::test]
+async fn the_switch_never_takes_readers_back_to_an_earlier_position() {
+    for batch in [3, 5_000] {
+        let (directory, log) = (Directory::new(), many_candidates(10));
+        let models = directory.open().await;
+        let running = start(&models, &log, Some(CANDIDATES));
+        until_seen(&models, CANDIDATES, 30).await;
+        drop(running);
+        log.next_head_lags(10); // as when the live projector is a few events faster
+        let rebuilt = rebuild(&models, &log, RebuildOptions { batch, diff: false }).await.unwrap();
+        assert_eq!(rebuilt.position, 30);
+        assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+    }
 }
 
 #[tokio::test]
@@ -184,6 +200,17 @@ async fn a_rebuild_that_was_killed_leaves_the_live_table_and_can_begin_again() {
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
     sql(&models.db, "UPDATE projection SET updated_at = '2026-01-01T00:00:00+00:00' WHERE name LIKE '%__next'").await;
     rebuild(&models, &log, RebuildOptions::default()).await.unwrap();
+    assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+}
+
+#[tokio::test]
+async fn what_a_killed_rebuild_has_left_is_swept_on_start() {
+    let (directory, log) = (Directory::new(), many_candidates(5));
+    let models = directory.open().await;
+    rebuild(&models, &log, RebuildOptions::default()).await.unwrap();
+    sql(&models.db, "INSERT INTO candidate_status__next SELECT * FROM candidate_status").await;
+    let _running = start(&models, &log, Some(CANDIDATES));
+    until("the double is empty", async || rows_on::<CandidateStatus>(&models.db, Side::Next).await.is_empty()).await;
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
 }
 

@@ -160,6 +160,22 @@ async fn a_paused_projector_stands_still_until_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn a_pause_while_nothing_comes_in_ends_live_again() {
+    let (directory, log) = (Directory::new(), counted(3));
+    let models = directory.open().await;
+    let _running = start(&models, &log, Some(USAGE));
+    until_status(&models, USAGE, ProjectorStatus::Live).await;
+    models.pause(USAGE).await.unwrap();
+    models.resume(USAGE).await.unwrap(); // before it is even noticed
+    until_status(&models, USAGE, ProjectorStatus::Live).await;
+    models.pause(USAGE).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(state(&models, USAGE).await.0, ProjectorStatus::Paused, "nothing but `resume` lifts it");
+    models.resume(USAGE).await.unwrap();
+    until_status(&models, USAGE, ProjectorStatus::Live).await;
+}
+
+#[tokio::test]
 async fn a_deleted_file_rebuilds_itself() {
     let (directory, log) = (Directory::new(), counted(20));
     let models = directory.open().await;

@@ -36,7 +36,9 @@ pub fn level_at(words: &[Word<'_>], at: usize, schooling: bool) -> Option<Level>
     let next = words.get(at + 1).map_or("", |word| word.plain.as_str());
     let capitals = word.text.chars().all(|c| c.is_uppercase() || c == '.');
     match word.plain.as_str() {
-        "phd" | "doctorate" | "doctoral" | "dphil" | "promotion" | "doctorat" | "doctorado" if next != "opportunities" => {
+        "phd" | "doctorate" | "doctoral" | "dphil" | "promotion" | "doctorat" | "doctorado"
+            if next != "opportunities" =>
+        {
             (word.plain != "promotion" || schooling).then_some(Level::DOCTORATE)
         }
         "mba" | "msc" | "meng" | "mphil" | "llm" | "diplom" | "magister" | "maestria" => Some(Level::MASTER),

@@ -26,9 +26,20 @@ const MAX_DEMANDS: usize = 24;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Demand {
     /// Any of `choices`, each a phrase.
-    Term { label: String, choices: Vec<Phrase> },
-    Years { label: String, count: u32, subject: Vec<Phrase> },
-    Degree { label: String, level: Level, fields: Vec<Phrase> },
+    Term {
+        label: String,
+        choices: Vec<Phrase>,
+    },
+    Years {
+        label: String,
+        count: u32,
+        subject: Vec<Phrase>,
+    },
+    Degree {
+        label: String,
+        level: Level,
+        fields: Vec<Phrase>,
+    },
 }
 
 /// Words that belong together, each with its weight: names say more than the words around them.
@@ -119,14 +130,19 @@ mod tests {
     #[test]
     fn years_degrees_and_choices_are_read_back() {
         assert!(matches!(&read("5 years of Rust")[0], Demand::Years { count: 5, subject, .. } if subject.len() == 1));
-        assert!(matches!(&read("3 years of experience")[0], Demand::Years { count: 3, subject, .. } if subject.is_empty()));
-        assert!(matches!(&read("Master's degree in physics or maths")[0], Demand::Degree { fields, .. } if fields.len() == 2));
+        assert!(
+            matches!(&read("3 years of experience")[0], Demand::Years { count: 3, subject, .. } if subject.is_empty())
+        );
+        assert!(
+            matches!(&read("Master's degree in law or maths")[0], Demand::Degree { fields, .. } if fields.len() == 2)
+        );
         assert!(matches!(&read("Python or Go")[0], Demand::Term { choices, .. } if choices.len() == 2));
     }
 
     #[test]
     fn a_sentence_is_looked_for_in_parts() {
-        let demands = read("Led the migration of legacy billing systems to PostgreSQL and Kafka across four regional teams");
+        let demands =
+            read("Led the migration of legacy billing systems to PostgreSQL and Kafka across four regional teams");
         assert!(demands.len() > 1, "{demands:?}");
     }
 }

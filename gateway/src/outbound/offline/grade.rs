@@ -11,8 +11,8 @@ use starscreen_domain::{
 use super::{
     demand::{Demand, demands},
     evidence,
-    lexicon::{is_frame, is_function},
     learning::degree_finding,
+    lexicon::{is_frame, is_function},
     matching::{Hit, Match, Strength, credit, find_any, strength, told_styles},
     report,
     resume::{Resume, Style},
@@ -66,7 +66,15 @@ pub fn grade(rubric: &Rubric, resume_text: &str) -> Evaluation {
     let styles = styles(rubric, &resume, &sought);
     let tenure = Tenure::new(&resume, trade_hits(&sought), &styles);
     let bare = !resume.tells() || styles.iter().all(|style| *style == Style::List);
-    let claim = |category: &Category| if is_held(category) { HELD } else if bare { BARE_CLAIM } else { CLAIM };
+    let claim = |category: &Category| {
+        if is_held(category) {
+            HELD
+        } else if bare {
+            BARE_CLAIM
+        } else {
+            CLAIM
+        }
+    };
 
     let graded: Vec<Graded<'_>> = sought
         .iter()
@@ -113,7 +121,8 @@ fn styles(rubric: &Rubric, resume: &Resume<'_>, sought: &[(&Category, Vec<(Deman
             resume.words[statement.first_word..statement.end_word].iter().map(|word| word.stem.clone()).collect();
         own.len() > 3 && duties.contains(&own)
     };
-    let terms = sought.iter().flat_map(|(_, sought)| sought).filter(|(demand, _)| matches!(demand, Demand::Term { .. }));
+    let terms =
+        sought.iter().flat_map(|(_, sought)| sought).filter(|(demand, _)| matches!(demand, Demand::Term { .. }));
     let mut labels = HashSet::new();
     let once: Vec<&Match> = terms.filter(|(demand, _)| labels.insert(demand.label())).map(|(_, found)| found).collect();
     if parrots(resume, sought) {
@@ -133,7 +142,11 @@ fn parrots(resume: &Resume<'_>, sought: &[(&Category, Vec<(Demand, Match)>)]) ->
     let telling = resume.words.iter().filter(|word| !is_function(word) && !is_frame(&word.plain) && !word.is_number());
     let (mut own, mut theirs) = (HashSet::new(), 0_usize);
     for word in telling {
-        if wanted.contains(word.stem.as_str()) { theirs += 1 } else { own.insert(word.stem.as_str()); }
+        if wanted.contains(word.stem.as_str()) {
+            theirs += 1;
+        } else {
+            own.insert(word.stem.as_str());
+        }
     }
     theirs > MIN_PARROTED_WORDS && own.len() * 100 < theirs * MIN_OWN_PERCENT
 }
@@ -154,7 +167,8 @@ fn is_held(category: &Category) -> bool {
 }
 
 fn term_finding(label: &str, found: &Match, styles: &[Style], claim: u32) -> Finding {
-    let hits = if found.whole.is_empty() { found.part.iter().map(|(hit, _)| *hit).collect() } else { found.whole.clone() };
+    let hits =
+        if found.whole.is_empty() { found.part.iter().map(|(hit, _)| *hit).collect() } else { found.whole.clone() };
     Finding {
         label: label.to_owned(),
         strength: strength(found, styles),

@@ -5,7 +5,8 @@ use super::{
     demand::Phrase,
     grade::Finding,
     matching::{Hit, Match, Strength},
-    resume::{Resume, Section},
+    resume::Resume,
+    sections::Section,
 };
 
 /// `found` is where the wanted fields of study stand.
@@ -16,7 +17,13 @@ pub fn degree_finding(resume: &Resume<'_>, label: &str, wanted: Level, fields: &
     };
     let studied = found.whole.iter().any(|at| at.statement.abs_diff(hit.statement) <= 1);
     let credit = match level.short_of(wanted) {
-        0 if studied || fields.is_empty() => if level > wanted { 92 } else { 85 },
+        0 if studied || fields.is_empty() => {
+            if level > wanted {
+                92
+            } else {
+                85
+            }
+        }
         0 if !found.whole.is_empty() => 70,
         0 => 50,
         1 => 30,
@@ -42,4 +49,31 @@ fn highest(resume: &Resume<'_>) -> Option<(Hit, Level)> {
         }
     }
     best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{demand::phrases, matching::find_any},
+        *,
+    };
+
+    fn credit(resume: &str, fields: &str) -> u32 {
+        let (resume, fields) = (Resume::read(resume), phrases(fields));
+        let found = find_any(&resume, &fields);
+        degree_finding(&resume, "Bachelor's degree", Level::BACHELOR, &fields, &found).credit
+    }
+
+    #[test]
+    fn a_degree_in_the_field_beats_another_field_beats_a_lower_degree_beats_none() {
+        let ranked = [
+            credit("Education\nMSc Accounting, 2015", "accounting or finance"),
+            credit("Education\nBSc Accounting, 2015", "accounting or finance"),
+            credit("Education\nBSc Botany, 2015", "accounting or finance"),
+            credit("Education\nHigh school diploma, 2010", "accounting or finance"),
+            credit("Experience\nCook, Acme, 2015 - 2019", "accounting or finance"),
+        ];
+        assert!(ranked.is_sorted_by(|better, worse| better > worse), "{ranked:?}");
+        assert_eq!(ranked[4], 0);
+    }
 }

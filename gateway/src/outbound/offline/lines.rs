@@ -3,7 +3,8 @@
 /// The line without what marks it as an item of a list, and whether it was one.
 pub fn without_bullet(line: &str) -> (&str, bool) {
     let line = line.trim();
-    let marks = ['-', '*', '•', '·', '–', '—', '▪', '●', '◦', '○', '‣', '⁃', '➢', '✓', '✔', '►', '»', '\u{f0b7}', '+', '>'];
+    let marks =
+        ['-', '*', '•', '·', '–', '—', '▪', '●', '◦', '○', '‣', '⁃', '➢', '✓', '✔', '►', '»', '\u{f0b7}', '+', '>'];
     let rest = line.trim_start_matches(marks);
     if rest.len() < line.len() && rest.starts_with(|c: char| c.is_whitespace()) {
         return (rest.trim(), true);
@@ -29,8 +30,8 @@ pub fn sentence_places(text: &str) -> Vec<(usize, usize)> {
         let rest = &text[end..];
         let spaced = rest.starts_with(char::is_whitespace) || matches!(mark, '。' | '！');
         let lower = rest.trim_start().starts_with(char::is_lowercase);
-        let abbreviated = mark == '.' && text[start..at].rsplit(|c: char| !c.is_alphanumeric() && c != '.').next().is_some_and(is_abbreviation);
-        if spaced && (!lower || mark == ';') && !abbreviated {
+        let ends = spaced && (!lower || mark == ';');
+        if ends && !(mark == '.' && is_abbreviation(&text[start..at])) {
             found.push(trimmed(text, start, end));
             start = end;
         }
@@ -46,8 +47,10 @@ fn trimmed(text: &str, start: usize, end: usize) -> (usize, usize) {
     (start + lead, start + lead + part.trim().len())
 }
 
-fn is_abbreviation(last: &str) -> bool {
-    last.contains('.') || matches!(last, "e.g" | "i.e" | "Dr" | "Mr" | "Ms" | "Mrs" | "St" | "No" | "ca" | "bzw" | "approx")
+/// Whether `sentence` breaks off in an abbreviation.
+fn is_abbreviation(sentence: &str) -> bool {
+    let last = sentence.rsplit(|c: char| !c.is_alphanumeric() && c != '.').next().unwrap_or("");
+    last.contains('.') || matches!(last, "Dr" | "Mr" | "Ms" | "Mrs" | "St" | "No" | "ca" | "bzw" | "approx")
 }
 
 #[cfg(test)]
@@ -56,7 +59,10 @@ mod tests {
 
     #[test]
     fn abbreviations_end_no_sentence() {
-        assert_eq!(sentences("Tools, e.g. SAP or Excel. Ask Dr. Meyer."), ["Tools, e.g. SAP or Excel.", "Ask Dr. Meyer."]);
+        assert_eq!(
+            sentences("Tools, e.g. SAP or Excel. Ask Dr. Meyer."),
+            ["Tools, e.g. SAP or Excel.", "Ask Dr. Meyer."]
+        );
     }
 
     #[test]

@@ -195,6 +195,13 @@ mod tests {
         assert_eq!(strength_of("I enjoy writing services in Rust.", "Rust"), Strength::Told);
         let twice = "Experience\nWrote the billing service in Rust.\nTaught Rust to the whole team.";
         assert_eq!(strength_of(twice, "Rust"), Strength::Repeated);
+        assert_eq!(strength_of("Experience\nWrote the billing service in Rust.", "Rust"), Strength::Told);
         assert_eq!(strength_of("Cooked pasta", "Rust"), Strength::Missing);
+    }
+
+    #[test]
+    fn most_of_a_phrase_is_a_part_and_half_of_it_is_another_phrase() {
+        assert_eq!(strength_of("Backend Engineer at Acme", "Rust Backend Engineer"), Strength::Partly);
+        assert_eq!(strength_of("time management", "project management"), Strength::Missing);
     }
 }

@@ -4,6 +4,8 @@
 //! words it looked for and quotes the lines it found them in. What to look for comes from the job's own words; the
 //! only lists here are of words that say nothing about a trade (function words, headings, degrees, month names).
 
+mod chunks;
+mod cues;
 mod degrees;
 mod demand;
 mod evidence;
@@ -17,6 +19,7 @@ mod posting;
 mod report;
 mod resume;
 mod rubric;
+mod sections;
 mod stem;
 mod tenure;
 mod terms;

@@ -2,6 +2,8 @@
 //!
 //! Speaks of the resume and never of the person: what is not written may still be there.
 
+use starscreen_domain::score::Score;
+
 use super::{
     MODEL,
     grade::{Finding, Graded},
@@ -12,6 +14,8 @@ use super::{
 
 /// Labels named in one sentence; the rest is counted.
 const MAX_NAMED: usize = 6;
+/// Things one question asks about.
+const MAX_ASKED: usize = 3;
 const LEAST_POINTS: usize = 3;
 const MOST_POINTS: usize = 6;
 const QUESTIONS: usize = 3;
@@ -39,7 +43,9 @@ pub fn reasoning(graded: &Graded<'_>) -> String {
     let mut text = capitalised(&found.join("; "));
     if !missing.is_empty() {
         let lead = if text.is_empty() { "No evidence; looked for and not found" } else { ". Not found" };
-        text.push_str(&format!("{lead}: {}", enumerated(&missing)));
+        text.push_str(lead);
+        text.push_str(": ");
+        text.push_str(&enumerated(&missing));
     }
     text.push('.');
     text
@@ -54,18 +60,15 @@ pub fn summary(graded: &[Graded<'_>], tenure: &Tenure<'_>) -> String {
     if let (Some(best), Some(worst)) = (ranked.first(), ranked.last())
         && best.score > worst.score
     {
-        first.push_str(&format!(
-            " It is strongest in {} ({}) and weakest in {} ({}).",
-            best.category.name,
-            points(best),
-            worst.category.name,
-            points(worst)
-        ));
+        for part in [" It is strongest in ", &named_points(best), " and weakest in ", &named_points(worst), "."] {
+            first.push_str(part);
+        }
     }
     let worked = match (tenure.total_months, tenure.fitting_months) {
         (0, _) => "No dated work was found.".to_owned(),
         (total, fitting) => {
-            format!("Its dates cover {} years of work, {} of them in jobs that name what this job asks for.", tenths(total), tenths(fitting))
+            let (total, fitting) = (tenths(total), tenths(fitting));
+            format!("Its dates cover {total} years of work, {fitting} of them in jobs that name what is asked for.")
         }
     };
     format!(
@@ -81,7 +84,8 @@ pub fn pros(graded: &[Graded<'_>], resume: &Resume<'_>) -> Vec<String> {
         found.push(format!("{}: shows {}", graded.category.name, enumerated(&shown)));
     }
     let single = by_weight(graded).filter(|graded| graded.score.is_some_and(|score| score.points() < FAIR));
-    for finding in single.flat_map(|graded| &graded.findings).filter(|finding| finding.strength >= Strength::Told && finding.note.is_none()) {
+    let told = |finding: &&Finding| finding.strength >= Strength::Told && finding.note.is_none();
+    for finding in single.flat_map(|graded| &graded.findings).filter(told) {
         found.push(format!("Mentions {} in a sentence", finding.label));
     }
     found.truncate(MOST_POINTS);
@@ -144,15 +148,21 @@ fn question(graded: &Graded<'_>) -> String {
     let name = &graded.category.name;
     let missing = labels(graded, |strength| strength <= Strength::Partly);
     let listed = labels(graded, |strength| strength == Strength::Listed);
-    let evidence = graded.score.map_or(0, |score| score.points());
+    let evidence = graded.score.map_or(0, Score::points);
     match (missing.as_slice(), listed.as_slice()) {
-        ([], []) => format!("{name}: please describe a recent example in detail. What did you do yourself, and what came of it?"),
-        ([], listed) => format!("{name}: your resume lists {}. Where did you use it, and for how long?", enumerated(&listed[..listed.len().min(3)])),
-        (missing, _) if evidence <= NO_EVIDENCE => {
-            format!("{name}: your resume does not speak of {}. What have you done there, and when?", enumerated(&missing[..missing.len().min(3)]))
+        ([], []) => format!("{name}: please describe a recent example. What did you do yourself, and what came of it?"),
+        ([], listed) => {
+            format!("{name}: your resume lists {}. Where did you use it, and for how long?", first_few(listed))
         }
-        (missing, _) => format!("{name}: how far do you know {}, and from which work?", enumerated(&missing[..missing.len().min(3)])),
+        (missing, _) if evidence <= NO_EVIDENCE => {
+            format!("{name}: your resume does not speak of {}. What have you done there, and when?", first_few(missing))
+        }
+        (missing, _) => format!("{name}: how far do you know {}, and from which work?", first_few(missing)),
     }
+}
+
+fn first_few(labels: &[String]) -> String {
+    labels.iter().take(MAX_ASKED).map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn by_weight<'a, 'b>(graded: &'a [Graded<'b>]) -> impl Iterator<Item = &'a Graded<'b>> {
@@ -195,8 +205,8 @@ fn fill(mut found: Vec<String>, general: impl Iterator<Item = String>) -> Vec<St
     found
 }
 
-fn points(graded: &Graded<'_>) -> u8 {
-    graded.score.map_or(0, |score| score.points())
+fn named_points(graded: &Graded<'_>) -> String {
+    format!("{} ({})", graded.category.name, graded.score.map_or(0, Score::points))
 }
 
 fn capitalised(text: &str) -> String {

@@ -7,22 +7,17 @@ use std::collections::{HashMap, HashSet};
 use super::{
     lexicon::is_function,
     lines::{sentence_places, without_bullet},
-    words::{Word, plain, words},
+    sections::Section,
+    words::{Word, words},
     years::{self, Dated, Span},
 };
 
 /// Places remembered for one word. An honest resume stays far below; a stuffed one gains nothing from more.
 const MAX_PLACES: usize = 64;
+/// A line with more date ranges is a table.
+const MAX_DATES_OF_A_TITLE: usize = 4;
 /// A line shorter than this does not run on into the next.
 const MIN_WRAPPED_CHARACTERS: usize = 40;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Section {
-    Experience,
-    Education,
-    Skills,
-    Other,
-}
 
 /// What a statement shows, from claiming to doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,7 +149,7 @@ fn statements(text: &str, words: &[Word<'_>]) -> Vec<Statement> {
             open = false;
             continue;
         }
-        if let Some(named) = section_named(content) {
+        if let Some(named) = Section::named(content) {
             section = named;
             open = false;
             continue;
@@ -184,37 +179,6 @@ fn statements(text: &str, words: &[Word<'_>]) -> Vec<Statement> {
     found
 }
 
-fn section_named(line: &str) -> Option<Section> {
-    let name = plain(line.trim_matches(|c: char| !c.is_alphanumeric()));
-    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-    if name.split(' ').count() > 4 {
-        return None;
-    }
-    let last = name.rsplit(' ').next().unwrap_or("");
-    let any = |names: &[&str]| names.contains(&name.as_str());
-    if any(&["employment", "career", "career history", "work", "projects", "internships", "positions", "volunteering"])
-        || (matches!(last, "experience" | "history" | "berufserfahrung" | "werdegang" | "erfahrung" | "laboral" | "experiencia"
-            | "professionnelle" | "professionnelles" | "experiences") && !line.contains(','))
-        || any(&["experience professionnelle", "experiencia profesional", "beruflicher werdegang"])
-    {
-        return Some(Section::Experience);
-    }
-    if any(&["education", "education and training", "academic background", "studies", "ausbildung", "bildung", "studium", "formation",
-        "formacion", "educacion", "qualifications", "academic qualifications", "education and qualifications", "training"])
-    {
-        return Some(Section::Education);
-    }
-    if matches!(last, "skills" | "kenntnisse" | "competences" | "competencias" | "competencies" | "technologies" | "tools")
-        || any(&["languages", "sprachen", "langues", "idiomas", "certifications", "certificates", "licences", "licenses", "expertise"])
-    {
-        return Some(Section::Skills);
-    }
-    any(&["summary", "profile", "about", "about me", "objective", "profil", "perfil", "resume", "curriculum vitae", "cv", "personal statement",
-        "professional summary", "career objective", "contact", "personal information", "interests", "hobbies", "references", "awards",
-        "publications", "personal details"])
-    .then_some(Section::Other)
-}
-
 fn mark_styles(text: &str, words: &[Word<'_>], statements: &mut [Statement], dates: &[Vec<Dated>]) {
     let mut said: HashSet<String> = HashSet::new();
     for at in 0..statements.len() {
@@ -222,9 +186,13 @@ fn mark_styles(text: &str, words: &[Word<'_>], statements: &mut [Statement], dat
         let own = &words[statement.first_word..statement.end_word];
         let fingerprint: String = own.iter().flat_map(|word| [word.stem.as_str(), " "]).collect();
         let new = said.insert(fingerprint);
-        let dated = !dates[at].is_empty() && statement.section != Section::Education;
-        statements[at].style = if new { style(text, own, statement, dated) } else { Style::List };
-        if dated && is_bare(own, &dates[at]) && at > 0 && statements[at - 1].end_word - statements[at - 1].first_word <= 10 {
+        let in_job = !dates[at].is_empty() && statement.section != Section::Education;
+        statements[at].style = if new { style(text, own, statement, in_job) } else { Style::List };
+        if in_job
+            && is_bare(own, &dates[at])
+            && at > 0
+            && statements[at - 1].end_word - statements[at - 1].first_word <= 10
+        {
             statements[at - 1].style = Style::Work;
         }
     }
@@ -242,7 +210,8 @@ fn style(text: &str, own: &[Word<'_>], statement: &Statement, dated: bool) -> St
         return Style::List; // taught is not yet done
     }
     let sentence = own.len() >= 4 && functions * 10 >= own.len() && !crowded;
-    let duty = in_job && own.len() >= 3 && own.len() <= 40 && marks * 4 <= own.len() && (functions > 0 || own.len() <= 8);
+    let duty =
+        in_job && own.len() >= 3 && own.len() <= 40 && marks * 4 <= own.len() && (functions > 0 || own.len() <= 8);
     match (sentence || duty, in_job) {
         (true, true) => Style::Work,
         (true, false) if statement.section != Section::Skills || own.len() >= 6 => Style::Prose,
@@ -253,7 +222,7 @@ fn style(text: &str, own: &[Word<'_>], statement: &Statement, dated: bool) -> St
 /// Dates with hardly a word beside them; the title stands on the line above.
 fn is_bare(own: &[Word<'_>], dates: &[Dated]) -> bool {
     let beside = |word: &&Word<'_>| !dates.iter().any(|dated| dated.start <= word.start && word.end <= dated.end);
-    own.iter().filter(beside).count() <= 2
+    dates.len() <= MAX_DATES_OF_A_TITLE && own.iter().filter(beside).count() <= 2
 }
 
 /// A dated statement opens an entry that reaches to the next one or to another section.
@@ -279,7 +248,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "Ann Lee\nSkills\nRust, Kafka, Docker\nExperience\nBackend Engineer, Acme (2019–2022)\n\
-                        - Moved the billing system to Rust and cut its\nrunning costs by half.\nEducation\nBSc Physics, 2015–2018";
+                        - Moved the billing system to Rust and cut its\nrunning costs by half.\n\
+                        Education\nBSc Physics, 2015–2018";
 
     #[test]
     fn lists_and_work_are_told_apart() {

@@ -32,7 +32,9 @@ struct Wish {
 pub fn draw_up(title: &str, description: &str) -> Rubric {
     let mut statements = statements(description);
     if statements.iter().all(|statement| statement.part == Part::Boilerplate) {
-        statements.iter_mut().for_each(|statement| statement.part = Part::About);
+        for statement in &mut statements {
+            statement.part = Part::About;
+        }
     }
     let wishes = wishes(title, &statements);
     let duties = core_responsibilities(&statements);
@@ -95,9 +97,11 @@ fn statement_terms(statement: &Statement<'_>) -> Vec<Term> {
     let name = &statement.text[..statement.text.len() - rest.len()];
     let mut found = terms(name.trim_end().trim_end_matches(':'), statement.schooling);
     let headless = found.is_empty();
-    found.extend(terms(rest, statement.schooling).into_iter().filter(|term| {
-        headless || term.named || matches!(term.kind, Kind::Years | Kind::Degree | Kind::Licence)
-    }));
+    found.extend(
+        terms(rest, statement.schooling)
+            .into_iter()
+            .filter(|term| headless || term.named || matches!(term.kind, Kind::Years | Kind::Degree | Kind::Licence)),
+    );
     found
 }
 
@@ -149,7 +153,13 @@ fn categories(title: &str, wishes: &[Wish]) -> Vec<Category> {
         category("key_skills", "Key skills", named_weight, "What the job asks for by name", named),
         category("role_experience", "Experience in the role", 3, "Work under this or a like title", title_terms(title)),
         category("years_of_experience", "Years of experience", years_weight, "Dated work that fits the job", years),
-        category("responsibilities", "Responsibilities", if stated { 3 } else { 4 }, "What will be done in the job", duties),
+        category(
+            "responsibilities",
+            "Responsibilities",
+            if stated { 3 } else { 4 },
+            "What will be done in the job",
+            duties,
+        ),
     ];
     let optional = [
         category("know_how", "Know-how", plain_weight, "What the job asks to know or to have done", plain),
@@ -213,9 +223,10 @@ fn seniority(title: &str, wishes: &[Wish]) -> &'static str {
 }
 
 fn role_summary(title: &str, statements: &[Statement<'_>]) -> String {
-    let telling = statements.iter().find(|statement| statement.part == Part::About).or_else(|| {
-        statements.iter().find(|statement| matches!(statement.part, Part::Duty | Part::Must))
-    });
+    let telling = statements
+        .iter()
+        .find(|statement| statement.part == Part::About)
+        .or_else(|| statements.iter().find(|statement| matches!(statement.part, Part::Duty | Part::Must)));
     let text = telling.map_or("", |statement| statement.text);
     let short: String = text.chars().take(MAX_DUTY_CHARACTERS).collect();
     if short.is_empty() { title.trim().to_owned() } else { short }

@@ -45,7 +45,8 @@ impl<'a> Tenure<'a> {
 
     fn months_with(&self, subject: &[Phrase]) -> (u32, Vec<Hit>) {
         let found = find_any(self.resume, subject);
-        let places: Vec<usize> = found.whole.iter().chain(found.part.iter().map(|(hit, _)| hit)).map(|hit| hit.statement).collect();
+        let places: Vec<usize> =
+            found.whole.iter().chain(found.part.iter().map(|(hit, _)| hit)).map(|hit| hit.statement).collect();
         let holds = |entry: &Entry| places.iter().any(|at| (entry.first..entry.end).contains(at));
         let hits = self.resume.entries.iter().filter(|entry| holds(entry)).map(|entry| self.opening(entry)).collect();
         (self.resume.months(holds), hits)
@@ -108,5 +109,5 @@ fn credit(percent: u32) -> u32 {
 /// Years with one decimal.
 pub fn tenths(months: u32) -> String {
     let tenths = (months * 10 + 6) / 12;
-    if tenths % 10 == 0 { format!("{}", tenths / 10) } else { format!("{}.{}", tenths / 10, tenths % 10) }
+    if tenths.is_multiple_of(10) { format!("{}", tenths / 10) } else { format!("{}.{}", tenths / 10, tenths % 10) }
 }

@@ -4,8 +4,9 @@
 //! the job's own spelling, so that whoever reads the rubric recognises it.
 
 use super::{
+    chunks::{Chunk, Cut, chunks, is_or},
     degrees::{self, Level},
-    lexicon::{is_conduct, is_frame, is_function, is_opening_verb},
+    lexicon::{is_conduct, is_function},
     words::{Word, words},
     years,
 };
@@ -31,26 +32,8 @@ pub enum Kind {
     Years,
 }
 
-/// The longest term; longer ones are cut, as nobody writes them the same way twice.
-const MAX_WORDS: usize = 4;
 /// More choices than this are a list of examples.
 const MAX_CHOICES: usize = 6;
-
-/// How a word is parted from the one before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cut {
-    None,
-    List,
-    Or,
-    Hard,
-}
-
-#[derive(Clone, Debug)]
-struct Chunk {
-    first: usize,
-    last: usize,
-    cut: Cut,
-}
 
 /// The terms of `statement`, in order. Under a heading for education a bare name is a certificate or a degree.
 pub fn terms(statement: &str, schooling: bool) -> Vec<Term> {
@@ -62,7 +45,10 @@ pub fn terms(statement: &str, schooling: bool) -> Vec<Term> {
     let mut left = chunks;
     if let Some(level) = degrees.iter().map(|(_, level)| *level).min().filter(|_| is_about_degree(&words, schooling)) {
         let mut last = degrees.last().map_or(0, |(at, _)| *at);
-        while words.get(last + 1).is_some_and(|word| matches!(word.plain.as_str(), "degree" | "degrees" | "diploma" | "level")) {
+        while words
+            .get(last + 1)
+            .is_some_and(|word| matches!(word.plain.as_str(), "degree" | "degrees" | "diploma" | "level"))
+        {
             last += 1;
         }
         let before = left.iter().take_while(|chunk| chunk.first <= last).count();
@@ -82,7 +68,11 @@ fn is_about_degree(words: &[Word<'_>], schooling: bool) -> bool {
 }
 
 fn degree_term(level: Level, fields: &[String]) -> Term {
-    let text = if fields.is_empty() { level.name().to_owned() } else { format!("{} in {}", level.name(), fields.join(" or ")) };
+    let text = if fields.is_empty() {
+        level.name().to_owned()
+    } else {
+        format!("{} in {}", level.name(), fields.join(" or "))
+    };
     Term { text, kind: Kind::Degree, named: true }
 }
 
@@ -120,7 +110,8 @@ fn choices(statement: &str, words: &[Word<'_>], chunks: &[Chunk], schooling: boo
         let run = 1 + chunks[at + 1..].iter().take_while(|chunk| matches!(chunk.cut, Cut::List | Cut::Or)).count();
         let ends_in_or = chunks[at + run - 1].cut == Cut::Or;
         if run > 1 && run <= MAX_CHOICES && ends_in_or {
-            let all: Vec<Term> = chunks[at..at + run].iter().map(|chunk| term(statement, words, chunk, schooling)).collect();
+            let all: Vec<Term> =
+                chunks[at..at + run].iter().map(|chunk| term(statement, words, chunk, schooling)).collect();
             let text = all.iter().map(|term| term.text.as_str()).collect::<Vec<_>>().join(" or ");
             found.push(Term { text, kind: all[0].kind, named: all.iter().any(|term| term.named) });
         } else {
@@ -176,118 +167,15 @@ pub fn is_licence(words: &[Word<'_>]) -> bool {
 }
 
 fn is_licence_word(plain: &str) -> bool {
-    ["licence", "license", "certif", "accredit", "zertifi", "fuhrerschein", "permis"].iter().any(|cue| plain.starts_with(cue))
+    ["licence", "license", "certif", "accredit", "zertifi", "fuhrerschein", "permis"]
+        .iter()
+        .any(|cue| plain.starts_with(cue))
         && !plain.starts_with("permissi")
         || matches!(plain, "registration" | "credential" | "credentials" | "licensure" | "lizenz")
 }
 
 fn is_bare_licence(text: &str) -> bool {
     words(text).iter().all(|word| is_licence_word(&word.plain))
-}
-
-/// Runs of words that say something.
-fn chunks(statement: &str, words: &[Word<'_>]) -> Vec<Chunk> {
-    let mut found: Vec<Chunk> = Vec::new();
-    let mut open: Option<Chunk> = None;
-    let mut cut = Cut::Hard;
-    for (at, word) in words.iter().enumerate() {
-        let gap = if at == 0 { Cut::Hard } else { gap(statement, &words[at - 1], word) };
-        if gap != Cut::None {
-            found.extend(open.take());
-            cut = stronger(cut, gap);
-        }
-        let linked = open.as_ref().is_some_and(|chunk| links(words, at, chunk, statement));
-        if linked {
-            continue;
-        }
-        if let Some(found_cut) = cut_of(word, words, at, open.is_some()) {
-            found.extend(open.take());
-            cut = stronger(cut, found_cut);
-            continue;
-        }
-        match &mut open {
-            Some(chunk) if chunk.last - chunk.first + 1 < MAX_WORDS => chunk.last = at,
-            _ => {
-                found.extend(open.take());
-                open = Some(Chunk { first: at, last: at, cut });
-                cut = Cut::None;
-            }
-        }
-    }
-    found.extend(open);
-    found
-}
-
-fn is_or(plain: &str) -> bool {
-    matches!(plain, "or" | "oder" | "ou")
-}
-
-/// The cut that `word` itself makes, or `None` for a word to look for.
-fn cut_of(word: &Word<'_>, words: &[Word<'_>], at: usize, inside: bool) -> Option<Cut> {
-    if is_or(&word.plain) {
-        return Some(Cut::Or);
-    }
-    if matches!(word.plain.as_str(), "and" | "und" | "et" | "y") && word.text.len() > 1 {
-        return Some(Cut::List);
-    }
-    if in_compound(words, at) {
-        return None;
-    }
-    if is_function(word) || (word.plain == "record" && at > 0 && words[at - 1].plain == "track") {
-        return Some(Cut::Hard);
-    }
-    if word.is_number() {
-        let of_a_name = inside && words[at - 1].starts_upper(); // ISO 9001
-        return (!of_a_name).then_some(Cut::Hard);
-    }
-    let part_of_name = inside && at > 0 && word.starts_upper() && words[at - 1].starts_upper() && !words[0].starts_upper();
-    if is_frame(&word.plain) && !part_of_name && !word.looks_coined() {
-        return Some(Cut::Hard);
-    }
-    let opens = !inside && is_opening_verb(&word.stem) && !word.looks_coined();
-    opens.then_some(Cut::Hard)
-}
-
-/// "on-call", "month-end": a small word that is half of a larger one.
-fn in_compound(words: &[Word<'_>], at: usize) -> bool {
-    let word = &words[at];
-    let says = |other: &Word<'_>| !is_function(other) && !is_frame(&other.plain) && !other.is_number();
-    let before = at.checked_sub(1).map(|before| &words[before]).filter(|before| before.end + 1 == word.start && before.hyphen);
-    let after = words.get(at + 1).filter(|after| word.end + 1 == after.start && word.hyphen);
-    word.plain.len() > 1 && !word.is_number() && (before.is_some_and(says) || after.is_some_and(says))
-}
-
-/// "attention to detail", "point of sale": one word on each side, held together.
-fn links(words: &[Word<'_>], at: usize, open: &Chunk, statement: &str) -> bool {
-    let one_before = open.first == open.last && open.last + 1 == at;
-    let link = matches!(words[at].plain.as_str(), "of" | "to");
-    let Some(next) = words.get(at + 1).filter(|_| one_before && link) else { return false };
-    gap(statement, &words[at], next) == Cut::None && cut_of(next, words, at + 1, true).is_none()
-}
-
-fn gap(statement: &str, before: &Word<'_>, after: &Word<'_>) -> Cut {
-    let between = &statement[before.end..after.start];
-    let short = before.text.chars().count() <= 3 && after.text.chars().count() <= 3;
-    match between {
-        "/" | "&" if short => Cut::None, // CI/CD, P&L
-        "/" => Cut::Or,
-        "-" | "‑" | "'" | "’" => Cut::None,
-        other if other.trim().is_empty() && !other.is_empty() => Cut::None,
-        other if other.trim().is_empty() => Cut::None,
-        other if other.trim() == "/" => Cut::Or,
-        _ => Cut::List,
-    }
-}
-
-/// A word that cuts says more than the comma before it, and a framing word ends a list.
-fn stronger(one: Cut, other: Cut) -> Cut {
-    match (one, other) {
-        (Cut::Or, Cut::Hard) | (Cut::Hard, Cut::Or) => Cut::Hard,
-        (Cut::Hard, _) | (_, Cut::Hard) => Cut::Hard,
-        (Cut::Or, _) | (_, Cut::Or) => Cut::Or,
-        (Cut::List, _) | (_, Cut::List) => Cut::List,
-        _ => Cut::None,
-    }
 }
 
 #[cfg(test)]
@@ -300,14 +188,23 @@ mod tests {
 
     #[test]
     fn lower_case_trades_are_found_without_a_list_of_them() {
-        assert_eq!(texts("Experience with patient triage in an emergency department"), ["patient triage", "emergency department"]);
-        assert_eq!(texts("Strong knowledge of double-entry bookkeeping and HACCP"), ["double-entry bookkeeping", "HACCP"]);
+        assert_eq!(
+            texts("Experience with patient triage in an emergency department"),
+            ["patient triage", "emergency department"]
+        );
+        assert_eq!(
+            texts("Strong knowledge of double-entry bookkeeping and HACCP"),
+            ["double-entry bookkeeping", "HACCP"]
+        );
         assert_eq!(texts("Must be able to operate reach trucks"), ["operate reach trucks"]);
     }
 
     #[test]
     fn names_keep_their_symbols_and_numbers() {
-        assert_eq!(texts("Proficiency in C++, C#, Node.js, CI/CD and ISO 9001"), ["C++", "C#", "Node.js", "CI/CD", "ISO 9001"]);
+        assert_eq!(
+            texts("Proficiency in C++, C#, Node.js, CI/CD and ISO 9001"),
+            ["C++", "C#", "Node.js", "CI/CD", "ISO 9001"]
+        );
     }
 
     #[test]
@@ -328,7 +225,10 @@ mod tests {
 
     #[test]
     fn conduct_and_licences_are_told_apart_from_skills() {
-        let kinds: Vec<Kind> = terms("Good communication, forklift licence and stock control", false).into_iter().map(|t| t.kind).collect();
+        let kinds: Vec<Kind> = terms("Good communication, forklift licence and stock control", false)
+            .into_iter()
+            .map(|t| t.kind)
+            .collect();
         assert_eq!(kinds, [Kind::Conduct, Kind::Licence, Kind::Skill]);
     }
 

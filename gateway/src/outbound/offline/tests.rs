@@ -3,15 +3,18 @@
 use starscreen_domain::{
     candidate::{Evaluation, locate_quote},
     job::Rubric,
-    score::weighted_total,
+    score::{Score, Total, weighted_total},
 };
 
-use super::{MODEL, draw_up, grade, trades::{TRADES, Trade}};
+use super::{
+    MODEL, draw_up, grade,
+    trades::{TRADES, Trade},
+};
 
 fn total(rubric: &Rubric, evaluation: &Evaluation) -> u16 {
     let graded = rubric.categories.iter().zip(&evaluation.categories);
     let scores: Vec<_> = graded.filter_map(|(category, grade)| Some((category.importance, grade.score?))).collect();
-    weighted_total(&scores).map_or(0, |total| total.tenths())
+    weighted_total(&scores).map_or(0, Total::tenths)
 }
 
 fn total_of(trade: &Trade, resume: &str) -> u16 {
@@ -22,7 +25,8 @@ fn total_of(trade: &Trade, resume: &str) -> u16 {
 /// All words of the rubric's evidence, again and again, as a cheat would paste them.
 fn stuffed(trade: &Trade) -> String {
     let rubric = draw_up(trade.title, trade.description);
-    let words: Vec<String> = rubric.categories.iter().flat_map(|category| category.examples_of_evidence.clone()).collect();
+    let words: Vec<String> =
+        rubric.categories.iter().flat_map(|category| category.examples_of_evidence.clone()).collect();
     format!("Chris Sample\n{}\n", words.join(", ")).repeat(20)
 }
 
@@ -60,6 +64,29 @@ fn stuffing_and_a_pasted_job_do_not_beat_honest_work() {
         let pasted = total_of(trade, &format!("Chris Sample\n{}", trade.description));
         assert!(fitting > pasted, "{}: {fitting} against {pasted} pasted", trade.title);
     }
+}
+
+#[test]
+fn a_resume_made_of_the_rubrics_words_is_a_list_even_in_sentences() {
+    for trade in [&TRADES[0], &TRADES[1], &TRADES[5]] {
+        let rubric = draw_up(trade.title, trade.description);
+        let evidence = rubric.categories.iter().flat_map(|category| category.examples_of_evidence.clone());
+        let claims: Vec<String> = evidence.map(|term| format!("- I have worked with {term} for years.")).collect();
+        let resume = format!("Chris Sample\nExperience\n{}, Acme, 2010 - 2023\n{}", trade.title, claims.join("\n"));
+        let (fitting, parroted) = (total_of(trade, trade.fitting), total_of(trade, &resume));
+        assert!(fitting > parroted + 100, "{}: {fitting} against {parroted}", trade.title);
+    }
+}
+
+#[test]
+fn a_list_beside_other_work_earns_less_than_work_with_it() {
+    let rubric = draw_up(TRADES[0].title, TRADES[0].description);
+    let skills = |resume: &str| grade(&rubric, resume).categories[0].score.map(Score::points);
+    let work = "Experience\nEngineer, Acme, 2015 - 2020\n- Wrote the payment service of the bank in Rust.\n";
+    let told =
+        format!("{work}- Kept its data in PostgreSQL and its queues in Kafka.\n- Shipped it with Docker by night.");
+    let listed = format!("{work}Skills\nPostgreSQL, Kafka, Docker");
+    assert!(skills(&told) > skills(&listed) && skills(&listed) > skills(work));
 }
 
 #[test]
@@ -108,7 +135,9 @@ fn an_evaluation_is_complete_and_says_who_made_it() {
             questions.dedup();
             assert_eq!(questions.len(), 3);
             assert_eq!(evaluation.summary.matches("\n\n").count(), 1);
-            assert!(evaluation.summary.ends_with(&format!("offline lexical scorer ({MODEL}), which is no language model.")));
+            assert!(
+                evaluation.summary.ends_with(&format!("offline lexical scorer ({MODEL}), which is no language model."))
+            );
             let ids = |of: Vec<&String>| of.into_iter().cloned().collect::<Vec<_>>();
             assert_eq!(
                 ids(evaluation.categories.iter().map(|grade| &grade.category_id).collect()),
@@ -123,7 +152,7 @@ fn nothing_found_is_no_evidence_and_names_what_was_looked_for() {
     let rubric = draw_up(TRADES[0].title, TRADES[0].description);
     let evaluation = grade(&rubric, "Chris Sample\nI like long walks by the sea.");
     let skills = &evaluation.categories[0];
-    assert!(skills.score.is_some_and(|score| score.points() <= 20));
+    assert_eq!(skills.score.map(Score::points), Some(0));
     assert!(skills.reasoning.contains("not found") && skills.reasoning.contains("PostgreSQL"), "{}", skills.reasoning);
     assert!(skills.evidence.is_empty());
 }
@@ -141,15 +170,30 @@ fn the_same_texts_give_the_same_answer() {
 fn odd_descriptions_still_give_a_valid_rubric() {
     let one_word = "forklift ".repeat(1_700);
     let one_run = "x".repeat(15_000);
-    let long_list: String = (0..3_000).map(|n| format!("skill{n}, ")).collect();
+    let long_list = (0..3_000).map(|n| format!("skill{n}")).collect::<Vec<_>>().join(", ");
     for description in [
-        "Need cook.", "Cook needed", "🙂🙂🙂🙂🙂🙂🙂🙂🙂🙂", "..........", "          ", "We offer free lunch. We are a leading provider. Apply now!",
-        "Benefits:\n- 401k\n- Dental", "- \n- \n- ", "Wir suchen eine Pflegefachkraft (m/w/d) mit 3 Jahren Erfahrung in der Intensivpflege.",
-        "Nous recherchons un comptable avec 5 ans d'expérience et la maîtrise de SAP.", "Buscamos un cocinero con experiencia en cocina italiana.",
-        "私たちは看護師を探しています。三年以上の経験。", "Requirements:", "a or b or c or d", "1234567890", "PhD PhD PhD", "5 years 5 years",
-        &one_word, &one_run, &long_list,
+        "Need cook.",
+        "Cook needed",
+        "🙂🙂🙂🙂🙂🙂🙂🙂🙂🙂",
+        "..........",
+        "          ",
+        "We offer free lunch. We are a leading provider. Apply now!",
+        "Benefits:\n- 401k\n- Dental",
+        "- \n- \n- ",
+        "Wir suchen eine Pflegefachkraft (m/w/d) mit 3 Jahren Erfahrung in der Intensivpflege.",
+        "Nous recherchons un comptable avec 5 ans d'expérience et la maîtrise de SAP.",
+        "Buscamos un cocinero con experiencia en cocina italiana.",
+        "私たちは看護師を探しています。三年以上の経験。",
+        "Requirements:",
+        "a or b or c or d",
+        "1234567890",
+        "PhD PhD PhD",
+        "5 years 5 years",
+        &one_word,
+        &one_run,
+        &long_list,
     ] {
-        for title in ["Cook", "", "🙂", "Senior (m/w/d)", "X"] {
+        for title in ["Cook", "🙂", "Senior (m/w/d)"] {
             let rubric = draw_up(title, description);
             assert_eq!(rubric.validate(), Ok(()), "{title}: {}", description.chars().take(60).collect::<String>());
             let evaluation = grade(&rubric, TRADES[0].fitting);
@@ -164,12 +208,53 @@ fn odd_descriptions_still_give_a_valid_rubric() {
 fn offers_and_praise_are_no_requirements() {
     for trade in TRADES {
         let rubric = draw_up(trade.title, trade.description);
-        let all: Vec<String> =
-            rubric.categories.iter().flat_map(|category| &category.examples_of_evidence).map(|text| text.to_lowercase()).collect();
-        for word in ["dental", "401", "parking", "pension", "equal", "discount", "salary", "passionate", "leading", "bonus"] {
+        let all: Vec<String> = rubric
+            .categories
+            .iter()
+            .flat_map(|category| &category.examples_of_evidence)
+            .map(|text| text.to_lowercase())
+            .collect();
+        for word in
+            ["dental", "401", "parking", "pension", "equal", "discount", "salary", "passionate", "leading", "bonus"]
+        {
             assert!(!all.iter().any(|term| term.contains(word)), "{}: {word} in {all:?}", trade.title);
         }
     }
+}
+
+#[test]
+fn a_section_of_offers_asks_for_nothing_whatever_it_names() {
+    let rubric =
+        draw_up("Clerk", "Perks\n- Zumba classes\n- Certified yoga trainer\n- Friendly dogs\nRequirements\n- SAP");
+    let all = format!("{:?}", rubric.categories).to_lowercase();
+    assert!(all.contains("sap"));
+    for word in ["zumba", "yoga", "friendly", "dogs"] {
+        assert!(!all.contains(word), "{word} in {all}");
+    }
+}
+
+#[test]
+fn a_description_of_offers_alone_is_still_read() {
+    let rubric = draw_up("Night shift", "We offer a competitive salary for welders. Apply now!");
+    assert!(rubric.categories[0].examples_of_evidence.contains(&"welders".to_owned()), "{:?}", rubric.categories[0]);
+}
+
+#[test]
+fn without_duties_the_skills_are_looked_for_in_their_place() {
+    let rubric = draw_up("Clerk", "Requirements:\n- SAP\n- Excel");
+    let duties = rubric.categories.iter().find(|category| category.category_id == "responsibilities");
+    assert_eq!(
+        duties.map(|duties| duties.examples_of_evidence.clone()),
+        Some(vec!["SAP".to_owned(), "Excel".to_owned()])
+    );
+}
+
+#[test]
+fn without_a_number_of_years_dated_work_that_fits_is_enough() {
+    let rubric = draw_up("Electrician", "Fault finding and wiring of lighting circuits.");
+    let evaluation = grade(&rubric, TRADES[7].fitting);
+    let years = evaluation.categories.iter().find(|category| category.category_id == "years_of_experience");
+    assert!(years.and_then(|years| years.score).is_some_and(|score| score.points() > 75), "{years:?}");
 }
 
 #[test]
@@ -207,7 +292,8 @@ fn german_and_french_words_are_found_too() {
 fn the_largest_texts_are_graded_in_linear_time() {
     let trade = &TRADES[0];
     let rubric = draw_up(trade.title, &trade.description.repeat(1 + 15_000 / trade.description.len()));
-    for resume in [trade.fitting.repeat(1 + 100_000 / trade.fitting.len()), "Rust ".repeat(20_000), "a".repeat(100_000)] {
+    for resume in [trade.fitting.repeat(1 + 100_000 / trade.fitting.len()), "Rust ".repeat(20_000), "a".repeat(100_000)]
+    {
         assert_eq!(grade(&rubric, &resume).categories.len(), rubric.categories.len());
     }
 }

@@ -109,7 +109,11 @@ pub fn plain(text: &str) -> String {
     let folded: String = if text.is_ascii() {
         text.to_ascii_lowercase()
     } else {
-        text.nfkd().filter(|c| !('\u{300}'..='\u{36f}').contains(c) && *c != '\u{ad}').nfc().collect::<String>().to_lowercase()
+        text.nfkd()
+            .filter(|c| !('\u{300}'..='\u{36f}').contains(c) && *c != '\u{ad}')
+            .nfc()
+            .collect::<String>()
+            .to_lowercase()
     };
     if folded.starts_with('.') || !folded.contains('.') || folded.bytes().any(|byte| byte.is_ascii_digit()) {
         return folded;
@@ -127,7 +131,10 @@ mod tests {
 
     #[test]
     fn names_with_symbols_stay_one_word() {
-        assert_eq!(plain_words("C++, C# and Node.js on .NET (F#)."), ["c++", "c#", "and", "nodejs", "on", ".net", "f#"]);
+        assert_eq!(
+            plain_words("C++, C# and Node.js on .NET (F#)."),
+            ["c++", "c#", "and", "nodejs", "on", ".net", "f#"]
+        );
     }
 
     #[test]

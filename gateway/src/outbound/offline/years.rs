@@ -21,30 +21,47 @@ pub struct Dated {
 
 const NUMBERS: &[&str] =
     &["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
-const MONTHS: &[&[&str]] = &[
-    &["jan", "ene", "janv", "enero"],
-    &["feb", "fev", "fevr", "febr"],
-    &["mar", "mrz", "maer", "mars"],
-    &["apr", "avr", "abr"],
-    &["may", "mai", "mayo"],
-    &["jun", "juin"],
-    &["jul", "juil"],
-    &["aug", "aou", "ago", "aout"],
-    &["sep", "set", "sept"],
-    &["oct", "okt"],
-    &["nov"],
-    &["dec", "dez", "dic"],
+const MONTHS: &[&str] = &[
+    "january januar janvier enero",
+    "february februar fevrier febrero",
+    "march marz mrz mars marzo",
+    "april avril abril",
+    "may mai mayo",
+    "june juni juin junio",
+    "july juli juillet julio",
+    "august aout agosto",
+    "september septembre septiembre",
+    "october oktober octobre octubre",
+    "november novembre noviembre",
+    "december dezember decembre diciembre",
 ];
 const OPEN: &[&str] = &[
-    "present", "now", "today", "current", "currently", "date", "ongoing", "heute", "aktuell", "jetzt", "actuel", "actuellement",
-    "aujourd", "presente", "actualidad", "actual",
+    "present",
+    "now",
+    "today",
+    "current",
+    "currently",
+    "date",
+    "ongoing",
+    "heute",
+    "aktuell",
+    "jetzt",
+    "actuel",
+    "actuellement",
+    "aujourd",
+    "presente",
+    "actualidad",
+    "actual",
 ];
 
 /// "5+ years", "at least three years", "3-5 years": the smaller number and the place of the word `years`.
 pub fn asked(words: &[Word<'_>]) -> Option<(u32, usize)> {
     let mut most: Option<(u32, usize)> = None;
     for (at, word) in words.iter().enumerate() {
-        if !matches!(word.plain.as_str(), "year" | "years" | "yrs" | "yr" | "jahre" | "jahren" | "ans" | "annees" | "anos") {
+        if !matches!(
+            word.plain.as_str(),
+            "year" | "years" | "yrs" | "yr" | "jahre" | "jahren" | "ans" | "annees" | "anos"
+        ) {
             continue;
         }
         let mut count = None;
@@ -77,8 +94,11 @@ pub fn latest_year(words: &[Word<'_>]) -> Option<u32> {
 
 /// Date ranges of `line`, which starts at byte `offset` of its text. `today` closes open ones.
 pub fn ranges(line: &str, offset: usize, today: u32) -> Vec<Dated> {
-    let words = words(line);
     let mut found: Vec<Dated> = Vec::new();
+    if !line.bytes().any(|byte| byte.is_ascii_digit()) {
+        return found;
+    }
+    let words = words(line);
     let mut at = 0;
     while at < words.len() {
         let Some((from, after)) = moment(&words, at, line) else {
@@ -88,7 +108,11 @@ pub fn ranges(line: &str, offset: usize, today: u32) -> Vec<Dated> {
         let start = words[at].start;
         let since = at > 0 && matches!(words[at - 1].plain.as_str(), "since" | "seit" | "depuis" | "desde");
         if let Some((to, next)) = end_of(&words, after, line, from, today) {
-            found.push(Dated { span: Span { from: from.0, to }, start: offset + start, end: offset + words[next - 1].end });
+            found.push(Dated {
+                span: Span { from: from.0, to },
+                start: offset + start,
+                end: offset + words[next - 1].end,
+            });
             at = next;
         } else {
             if since {
@@ -107,7 +131,9 @@ fn end_of(words: &[Word<'_>], at: usize, line: &str, from: (u32, bool), today: u
     let mut next = at;
     let dashed = next < words.len() && matches!(gap(next), "-" | "–" | "—" | "−" | "‑" | "‒" | "~" | "--");
     if !dashed {
-        let joins = words.get(next).is_some_and(|word| matches!(word.plain.as_str(), "to" | "until" | "till" | "bis" | "a" | "hasta"));
+        let joins = words
+            .get(next)
+            .is_some_and(|word| matches!(word.plain.as_str(), "to" | "until" | "till" | "bis" | "a" | "hasta"));
         if !joins || !gap(next).is_empty() {
             return None;
         }
@@ -146,7 +172,8 @@ fn moment(words: &[Word<'_>], at: usize, line: &str) -> Option<((u32, bool), usi
     let gap = next.map_or("", |next| line[word.end..next.start].trim());
     if let Some(this) = year(&word.plain) {
         // 2019-03; a dash before anything above 12 makes a range of years
-        let month = next.filter(|next| next.plain.len() == 2 && matches!(gap, "-" | "/")).and_then(|next| small(&next.plain));
+        let month =
+            next.filter(|next| next.plain.len() == 2 && matches!(gap, "-" | "/")).and_then(|next| small(&next.plain));
         if let Some(month) = month {
             return Some(((this * 12 + month, true), at + 2));
         }
@@ -169,11 +196,10 @@ fn small(plain: &str) -> Option<u32> {
     plain.parse::<u32>().ok().filter(|month| (1..=12).contains(month)).map(|month| month - 1)
 }
 
+/// A month by its name or the first letters of it, counted from 0.
 fn month_name(plain: &str) -> Option<u32> {
-    let index = MONTHS.iter().position(|names| {
-        names.iter().any(|name| plain == *name) || (plain.len() > 3 && plain.is_char_boundary(3) && names[0] == &plain[..3])
-    })?;
-    u32::try_from(index).ok()
+    let begins = |names: &&str| plain.len() >= 3 && names.split(' ').any(|name| name.starts_with(plain));
+    u32::try_from(MONTHS.iter().position(begins)?).ok()
 }
 
 fn year(plain: &str) -> Option<u32> {
@@ -235,13 +261,16 @@ mod tests {
 
     #[test]
     fn single_years_and_numbers_are_no_ranges() {
-        for line in ["BSc, 2011", "ISO 9001", "+1-555-0100", "1,200 covers in 2019"] {
+        for line in ["BSc, 2011", "ISO 9001", "+1-555-0100", "1,200 covers in 2019", "Marketing 2019 and 2020"] {
             assert!(months(line).is_empty(), "{line}");
         }
     }
 
     #[test]
     fn overlapping_spans_count_once() {
-        assert_eq!(months_covered(&[Span { from: 0, to: 24 }, Span { from: 12, to: 36 }, Span { from: 48, to: 60 }]), 48);
+        assert_eq!(
+            months_covered(&[Span { from: 0, to: 24 }, Span { from: 12, to: 36 }, Span { from: 48, to: 60 }]),
+            48
+        );
     }
 }

@@ -313,12 +313,11 @@ fn notes_are_read_where_the_text_marks_them() {
 
 #[test]
 fn the_document_is_the_one_that_the_package_names() {
-    let named = format!(
-        r#"<Relationships><Relationship Type="http://example.com/officeDocument" Target="word/document2.xml"/>
-           </Relationships>"#
-    );
+    let named = r#"<Relationships><Relationship Type="http://example.com/officeDocument" Target="word/document2.xml"/>
+        </Relationships>"#;
     let real = format!("<w:document {NAMESPACES}>{}</w:document>", paragraph("", &run("", "real")));
-    let parts = [("_rels/.rels", named), ("word/document2.xml", real), document(&paragraph("", &run("", "decoy")))];
+    let parts =
+        [("_rels/.rels", named.to_owned()), ("word/document2.xml", real), document(&paragraph("", &run("", "decoy")))];
     assert_eq!(read(&parts).0, "real");
 }
 

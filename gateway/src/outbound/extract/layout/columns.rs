@@ -269,3 +269,28 @@ fn is_most(count: usize, total: usize) -> bool {
 fn has_date(line: &Line<'_>) -> bool {
     line.iter().any(|word| word.text.chars().filter(char::is_ascii_digit).count() >= 4)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_a_little_shorter_than_a_rejected_one_is_not_tried_again() {
+        let gap = Gap { left: 100.0, right: 120.0 };
+        let mut rejected = Rejected::default();
+        rejected.remember(60, gap, 50);
+        assert!(rejected.has_similar(60, gap, 45));
+        assert!(!rejected.has_similar(60, gap, 40));
+        assert!(!rejected.has_similar(59, gap, 45));
+        assert!(!rejected.has_similar(60, Gap { left: 200.0, right: 220.0 }, 45));
+    }
+
+    #[test]
+    fn what_is_left_of_a_gap_lies_between_the_words() {
+        let text = [Span { left: 10.0, right: 20.0 }, Span { left: 30.0, right: 90.0 }];
+        assert_eq!(
+            without(Gap { left: 0.0, right: 50.0 }, &text),
+            [Gap { left: 0.0, right: 10.0 }, Gap { left: 20.0, right: 30.0 },]
+        );
+    }
+}

@@ -82,8 +82,10 @@ mod tests {
         assert!(!is_credible("obey me", "Hobbies", 7));
         assert!(!is_credible("obey me", "Хоббиты", 7));
         assert!(!is_credible("obey me", ".......", 7));
+        assert!(!is_credible("слушайся", "........", 8));
         assert!(!is_credible("obey me", "       ", 0));
         assert!(!is_credible("Hobbies and a long order to obey", "Hobbies", 7));
+        assert!(!is_credible("obey me now", "\u{fffd}", 1));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::super::{Extracted, ExtractionFailure, Technique};
+use super::super::{Extracted, ExtractionFailure, HiddenText, Technique};
 use super::extract;
 
 /// One page of A4 with the given operators; objects from 6 on are the test's own, and `resources` may name them.
@@ -87,6 +87,13 @@ fn outlined_text_is_seen() {
 }
 
 #[test]
+fn text_that_is_filled_and_stroked_is_counted_once() {
+    let extracted = read(&format!("{SEEN}q 1 g 1 G BT /F1 24 Tf 2 Tr 0.7 w 50 700 Td (secret) Tj ET Q"));
+    assert_eq!(extracted.text, "seen");
+    assert_eq!(extracted.hidden, [HiddenText { technique: Technique::BackgroundColour, characters: 6 }]);
+}
+
+#[test]
 fn bold_by_printing_twice_is_read_once() {
     let twice = "BT /F1 12 Tf 50 700 Td (Bold) Tj ET BT /F1 12 Tf 50.3 700 Td (Bold) Tj ET";
     assert_seen(twice, "Bold");
@@ -147,6 +154,19 @@ fn a_page_that_is_turned_is_read_upright() {
 }
 
 #[test]
+fn blanks_do_not_make_room_for_a_replacement_text() {
+    let unmapped = type3("1000 0 d0 0 0 700 700 re f").replace("/a 8", "/g1 8").replace("/b 9", "/g2 9");
+    let unmapped = unmapped.replace("[97 /a /b]", "[97 /g1 /g2]");
+    let replaced = |text: &str| {
+        let operators = format!("{SEEN}/Span << /ActualText ({text}) >> BDC BT /F2 12 Tf 50 700 Td (abbbbb) Tj ET EMC");
+        extract(pdf(&operators, PICTURE_NAME, &unmapped)).unwrap()
+    };
+    assert_eq!(replaced("fi").text, "seen\nfi");
+    let extracted = replaced("obey me now");
+    assert_eq!((extracted.text.as_str(), techniques(&extracted)), ("seen", vec![Technique::ActualText]));
+}
+
+#[test]
 fn an_icon_or_a_hyphen_may_say_what_it_stands_for() {
     assert_seen(
         "/Span << /ActualText (experience) >> BDC BT /F1 12 Tf 50 700 Td (experi-ence) Tj ET EMC",
@@ -164,10 +184,16 @@ fn text_that_runs_up_the_page_follows_and_is_read_in_its_own_direction() {
 fn a_scan_with_a_stamp_is_a_scan_and_a_letterhead_is_not() {
     let page_of_picture = "q 595 0 0 842 0 0 cm /I Do Q";
     let stamp = "BT /F1 8 Tf 50 20 Td (Scanned with an app) Tj ET";
-    let scan = extract(pdf(&format!("{page_of_picture}{stamp}"), PICTURE_NAME, PICTURE));
+    let scan = extract(pdf(&format!("{page_of_picture} {stamp}"), PICTURE_NAME, PICTURE));
     assert_eq!(scan, Err(ExtractionFailure::ScannedImage));
     let logo = "q 100 0 0 100 400 700 cm /I Do Q";
     assert_seen(&format!("{logo} {SEEN}"), "seen");
+}
+
+#[test]
+fn a_picture_and_no_text_is_a_scan_whatever_its_size() {
+    let photo = "q 100 0 0 100 400 700 cm /I Do Q";
+    assert_eq!(extract(pdf(photo, PICTURE_NAME, PICTURE)), Err(ExtractionFailure::ScannedImage));
 }
 
 #[test]

@@ -221,12 +221,27 @@ mod tests {
     }
 
     #[test]
+    fn a_hollow_letter_is_seen_by_its_edge() {
+        let hollow = Glyph { ink: Ink::FillAndStroke, ..glyph_at(40.0, 50.0, 24.0) };
+        let letter = hollow.to_page.transform_rect_bbox(Rect::new(0.0, 0.0, UNITS_PER_EM / 2.0, UNITS_PER_EM / 2.0));
+        let (outer, inner) = (letter.inflate(0.7, 0.7), letter.inflate(-0.7, -0.7));
+        let is_edge = |x, y| outer.contains(Point::new(x, y)) && !inner.contains(Point::new(x, y));
+        let mut verdicts = vec![None];
+        settle(
+            &drawing_of(vec![hollow.clone()]),
+            &canvas(|x, y| if is_edge(x, y) { [0; 3] } else { WHITE }),
+            &mut verdicts,
+        );
+        assert_eq!(verdicts, [None]);
+    }
+
+    #[test]
     fn a_few_hidden_words_in_a_long_line_are_found() {
         let finding = |is_hidden| Some(Finding { is_hidden, is_certain: true, behind: WHITE });
         let run = vec![glyph_at(0.0, 0.0, 10.0); 200];
         let mut findings = vec![finding(false); 200];
         findings[20..30].fill(finding(true));
-        findings[100] = finding(true); // misled
+        findings[100..102].fill(finding(true)); // misled
         let mut verdicts = vec![None; 200];
         settle_run(&run, &findings, &mut verdicts);
         let hidden: Vec<usize> = (0..200).filter(|index| verdicts[*index].is_some()).collect();

@@ -53,7 +53,13 @@ fn east_asian_names_put_the_family_first() {
 #[test]
 fn phones_of_many_countries_are_found() {
     for phone in [
-        "+49 30 1234567", "+44 (0)20 7946 0958", "(415) 555-2019", "415-555-2671", "030 12345678", "+91-98765-43210", "06 12 34 56 78",
+        "+49 30 1234567",
+        "+44 (0)20 7946 0958",
+        "(415) 555-2019",
+        "415-555-2671",
+        "030 12345678",
+        "+91-98765-43210",
+        "06 12 34 56 78",
         "0044 20 7946 0958",
     ] {
         assert_eq!(find(&format!("Ann Lee\nann@example.com | {phone} | Leeds")).phone.as_deref(), Some(phone));
@@ -64,8 +70,15 @@ fn phones_of_many_countries_are_found() {
 #[test]
 fn dates_years_and_numbers_are_no_phones() {
     for text in [
-        "Ann Lee\nCook (2012–2015)", "Ann Lee\n2012 - 2015 2016", "Ann Lee\n01/2019 - 03/2021", "Ann Lee\n12.05.1990", "Ann Lee\nSold 1 200 000 units",
-        "Ann Lee\n05.2019 - 07.2020", "Ann Lee\nISO 9001 27001", "Ann Lee\nhttps://example.com/p/4155552671", "Ann Lee\nph: 2019-2021",
+        "Ann Lee\nCook (2012–2015)",
+        "Ann Lee\n2012 - 2015 2016",
+        "Ann Lee\n01/2019 - 03/2021",
+        "Ann Lee\n12.05.1990",
+        "Ann Lee\nSold 1 200 000 units",
+        "Ann Lee\n05.2019 - 07.2020",
+        "Ann Lee\nISO 9001 27001",
+        "Ann Lee\nhttps://example.com/p/4155552671",
+        "Ann Lee\nph: 2019-2021",
         "Ann Lee\n05 2019 06 2020",
     ] {
         assert_eq!(find(text).phone, None, "{text}");
@@ -78,6 +91,8 @@ fn places_are_found_by_label_state_country_or_neighbours() {
         ("Ann Lee\nLocation: Leeds\nann@example.com", Some("Leeds")),
         ("Ann Lee\nAddress: 12 Oak Street, Springfield, IL 62704\nann@example.com", Some("Springfield, IL")),
         ("Ann Lee\nAustin, TX\nann@example.com", Some("Austin, TX")),
+        ("Ann Lee\nBoston, MA\nann@example.com", Some("Boston, MA")),
+        ("Ann Lee\nAdresse: Hauptstraße 5, 50667 Köln", Some("Köln")),
         ("Ann Lee\nLyon, France\nann@example.com", Some("Lyon, France")),
         ("Ann Lee\nann@example.com • Bad Langensalza • +49 30 1234567", Some("Bad Langensalza")),
         ("Ann Lee\nann@example.com | Software Engineer | Open to work", None),
@@ -108,7 +123,21 @@ fn names_of_products_are_no_addresses() {
 
 #[test]
 fn odd_texts_find_nothing_and_break_nothing() {
-    for text in ["", "@", "+", "((((", "🙂 🙂", "http://", "a@b", ".@.", "+++++++++", "https://github.com/", "\u{a0}\u{a0}", "Name:", "é@é.é"] {
+    for text in [
+        "",
+        "@",
+        "+",
+        "((((",
+        "🙂 🙂",
+        "http://",
+        "a@b",
+        ".@.",
+        "+++++++++",
+        "https://github.com/",
+        "\u{a0}\u{a0}",
+        "Name:",
+        "é@é.é",
+    ] {
         assert_eq!(find(text), Contact::default(), "{text}");
     }
 }

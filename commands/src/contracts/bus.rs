@@ -1,0 +1,260 @@
+//! The bus: one command, one effect, whoever runs beside it.
+
+use std::sync::Arc;
+
+use starscreen_domain::{
+    JobId, Recorded, TenantId, UserId,
+    email_claim::EmailClaimError,
+    job::{Job, JobError, JobEvent, ReviseJob},
+};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::{
+    Store,
+    scripted::ScriptedVault,
+    stage::{self, at_once, create_job, history, registration, until},
+};
+use crate::{CommandError, account, job};
+
+fn located(location: &str) -> ReviseJob {
+    ReviseJob { location: Some(location.to_owned()), ..ReviseJob::default() }
+}
+
+fn titled(title: &str) -> ReviseJob {
+    ReviseJob { title: Some(title.to_owned()), ..ReviseJob::default() }
+}
+
+pub async fn parallel_commands_on_one_aggregate_all_succeed(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let job = stage::job(&store, &tenant).await;
+
+    let outcomes = at_once(20, |index| {
+        let bus = store.bus.clone();
+        async move { job::revise(&bus, tenant.context(), job, titled(&format!("Engineer {index}"))).await }
+    })
+    .await;
+
+    for outcome in outcomes {
+        outcome.unwrap();
+    }
+    assert_eq!(store.bus.read::<Job>(tenant.id, job).await.unwrap().revision, 20);
+}
+
+pub async fn a_use_case_sees_its_own_decisions(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let id = JobId(Uuid::now_v7());
+
+    let committed = store
+        .bus
+        .commit(tenant.context(), move |unit| {
+            Box::pin(async move {
+                unit.decide::<Job>(id, create_job("Engineer")).await?;
+                let created = unit.state::<Job>(id).await?.created;
+                unit.decide::<Job>(id, titled("Analyst")).await?;
+                Ok((created, unit.state::<Job>(id).await?.title, unit.work_ids().len()))
+            })
+        })
+        .await
+        .unwrap();
+
+    assert_eq!(committed.output, (true, "Analyst".to_owned(), 2));
+    let events = history(&store.log).await;
+    let of_job: Vec<_> = events.iter().filter(|event| event.of_job() == Some(id)).collect();
+    assert_eq!(of_job.iter().map(|event| event.sequence).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(of_job[0].metadata.command_id, of_job[1].metadata.command_id);
+    assert_eq!(committed.position, of_job[1].position);
+}
+
+pub async fn the_same_request_again_gets_the_same_answer(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let create = async |key: &str| {
+        let context = tenant.with_key(key, "hash");
+        job::create(&store.bus, context, JobId(Uuid::now_v7()), create_job("Engineer")).await.unwrap()
+    };
+    let first = create("key").await;
+    let head = store.log.head().await.unwrap();
+
+    let again = create("key").await;
+
+    assert!(!first.replayed && again.replayed);
+    assert_eq!((again.output.job, again.position), (first.output.job, first.position));
+    assert_eq!(store.log.head().await.unwrap(), head);
+    assert_ne!(create("another key").await.output.job, first.output.job);
+}
+
+pub async fn the_same_request_many_times_at_once_has_one_effect(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let beside = store.beside().await;
+
+    let answers = at_once(16, |index| {
+        let bus = if index % 2 == 0 { store.bus.clone() } else { beside.bus.clone() };
+        let context = tenant.with_key("key", "hash");
+        async move { job::create(&bus, context, JobId(Uuid::now_v7()), create_job("Engineer")).await.unwrap() }
+    })
+    .await;
+
+    let created: Vec<JobId> = history(&store.log).await.iter().filter_map(Recorded::of_job).collect();
+    assert_eq!(created.len(), 1, "one effect");
+    assert!(answers.iter().all(|answer| answer.output.job == created[0]), "one answer");
+    assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
+    beside.close().await;
+}
+
+/// The second of two equal requests finds the job deleted, by the first.
+pub async fn a_request_that_used_up_what_it_asks_for_is_answered_all_the_same(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    for round in 0..10 {
+        let job = stage::job(&store, &tenant).await;
+        let outcomes = at_once(8, |_| {
+            let (bus, context) = (store.bus.clone(), tenant.with_key(&format!("key {round}"), "hash"));
+            async move { job::delete(&bus, context, job).await }
+        })
+        .await;
+        for outcome in outcomes {
+            outcome.expect("the same request has the same answer");
+        }
+    }
+}
+
+pub async fn another_request_under_the_same_key_is_refused(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let other = stage::tenant(&store, None).await;
+    let create = async |tenant: &stage::Tenant, hash: &str| {
+        job::create(&store.bus, tenant.with_key("key", hash), JobId(Uuid::now_v7()), create_job("Engineer")).await
+    };
+    create(&tenant, "hash").await.unwrap();
+    let head = store.log.head().await.unwrap();
+
+    let refused = create(&tenant, "other hash").await;
+
+    assert!(matches!(refused, Err(CommandError::KeyReused)), "{refused:?}");
+    assert_eq!(store.log.head().await.unwrap(), head);
+    create(&other, "other hash").await.expect("keys of two tenants are two keys");
+}
+
+pub async fn a_refused_command_leaves_no_receipt(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let create = async |title: &str| {
+        job::create(&store.bus, tenant.with_key("key", "hash"), JobId(Uuid::now_v7()), create_job(title)).await
+    };
+    let refused = create("").await;
+
+    assert!(matches!(refused, Err(CommandError::Job(JobError::TitleLength))), "{refused:?}");
+    assert!(store.registry.receipt(tenant.id, "key").await.unwrap().is_none());
+    assert!(!create("Engineer").await.unwrap().replayed, "the mended request is a new one");
+}
+
+pub async fn another_tenants_aggregate_is_invisible(store: Store) {
+    let (owner, stranger) = (stage::tenant(&store, None).await, stage::tenant(&store, None).await);
+    let job = stage::job(&store, &owner).await;
+    store.bus.read::<Job>(owner.id, job).await.unwrap(); // known to the bus now
+
+    assert_eq!(store.bus.read::<Job>(stranger.id, job).await.unwrap(), Job::default());
+    let revised = job::revise(&store.bus, stranger.context(), job, titled("Mine")).await;
+    assert!(matches!(revised, Err(CommandError::NotFound("job"))), "{revised:?}");
+    let deleted = job::delete(&store.bus, stranger.context(), job).await;
+    assert!(matches!(deleted, Err(CommandError::NotFound("job"))), "{deleted:?}");
+    let uploaded = stage::upload(&store.bus, &stranger, job).await;
+    assert!(matches!(uploaded, Err(CommandError::NotFound("job"))), "{uploaded:?}");
+    let created = job::create(&store.bus, stranger.context(), job, create_job("Mine")).await;
+    assert!(created.is_err(), "an id belongs to one tenant");
+    assert_eq!(store.bus.read::<Job>(owner.id, job).await.unwrap().title, "Engineer");
+}
+
+pub async fn a_caller_who_leaves_does_not_cut_the_command(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let id = JobId(Uuid::now_v7());
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let caller = tokio::spawn({
+        let (bus, begun, go_on) = (store.bus.clone(), Arc::clone(&begun), Arc::clone(&go_on));
+        async move {
+            bus.commit(tenant.context(), move |unit| {
+                let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+                Box::pin(async move {
+                    begun.notify_one();
+                    go_on.notified().await;
+                    unit.decide::<Job>(id, create_job("Engineer")).await.map(|_| ())
+                })
+            })
+            .await
+        }
+    });
+    begun.notified().await;
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    go_on.notify_one();
+
+    until("the command of a caller who left", async || {
+        store.bus.read::<Job>(tenant.id, id).await.unwrap().created.then_some(())
+    })
+    .await;
+}
+
+pub async fn foreign_commits_are_seen_by_the_next_decision(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let job = stage::job(&store, &tenant).await;
+    let beside = store.beside().await;
+    for round in 0..5 {
+        for (side, name) in [(&store.write, "here"), (&beside, "beside")] {
+            job::revise(&side.bus, tenant.context(), job, located(&format!("{name} {round}"))).await.unwrap();
+            job::revise(&side.bus, tenant.context(), job, titled(&format!("{name} {round}"))).await.unwrap();
+        }
+    }
+    let fresh = store.beside().await;
+
+    let known = store.bus.read::<Job>(tenant.id, job).await.unwrap();
+
+    assert_eq!(known, fresh.bus.read::<Job>(tenant.id, job).await.unwrap());
+    assert_eq!(known, beside.bus.read::<Job>(tenant.id, job).await.unwrap());
+    assert_eq!((known.title.as_str(), known.revision), ("beside 4", 10));
+    beside.close().await;
+    fresh.close().await;
+}
+
+pub async fn an_address_is_claimed_once(store: Store) {
+    let beside = store.beside().await;
+    let outcomes = at_once(16, |index| {
+        let bus = if index % 2 == 0 { store.bus.clone() } else { beside.bus.clone() };
+        let email = if index % 3 == 0 { "Ada@Example.org" } else { "ada@example.org" };
+        async move { stage::register(&bus, registration(email, Some(5))).await }
+    })
+    .await;
+
+    let (registered, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert_eq!(registered.len(), 1);
+    for outcome in refused {
+        assert!(matches!(outcome, Err(CommandError::EmailClaim(EmailClaimError::AlreadyClaimed))), "{outcome:?}");
+    }
+    let tenant = registered[0].as_ref().unwrap();
+    let holder = account::holder_of(&store.bus, &ScriptedVault::default(), "ADA@example.org").await.unwrap();
+    assert_eq!(holder, Some((tenant.id, tenant.user)));
+    assert_eq!(history(&store.log).await.len(), 3, "claim, account and subscription of one");
+    let stored = store.registry.credential(tenant.user).await.unwrap();
+    assert_eq!(stored, Some((tenant.id, "$argon2id$".to_owned())));
+    assert!(store.registry.key(tenant.id.0).await.unwrap().is_some());
+    assert!(store.registry.key(tenant.user.0).await.unwrap().is_some());
+    let nobody = account::holder_of(&store.bus, &ScriptedVault::default(), "bob@example.org").await.unwrap();
+    assert_eq!(nobody, None::<(TenantId, UserId)>);
+    beside.close().await;
+}
+
+pub async fn nul_is_neither_stored_nor_known(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let id = JobId(Uuid::now_v7());
+    let title = "Engi\0neer \\u0000";
+    job::create(&store.bus, tenant.context(), id, create_job(title)).await.unwrap();
+
+    let known = store.bus.read::<Job>(tenant.id, id).await.unwrap();
+
+    assert_eq!(known.title, "Engineer \\u0000");
+    let fresh = store.beside().await;
+    assert_eq!(known, fresh.bus.read::<Job>(tenant.id, id).await.unwrap());
+    let events = history(&store.log).await;
+    let created = events.iter().find(|event| event.of_job() == Some(id)).unwrap();
+    let starscreen_domain::Event::Job(JobEvent::JobCreated { title, .. }) = &created.payload else {
+        panic!("{created:?}");
+    };
+    assert_eq!(title, "Engineer \\u0000");
+    fresh.close().await;
+}

@@ -1,0 +1,174 @@
+//! What every implementation of the write side must keep: the same contracts run on each back end.
+//!
+//! A contract takes a fresh [`Store`] and panics where it is broken. `contract_tests!` makes a test of each:
+//!
+//! ```ignore
+//! starscreen_commands::contract_tests!(Store::sqlite());
+//! ```
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "contracts are tests: a panic is how they answer"
+)]
+
+pub mod append;
+pub mod bus;
+pub mod crew;
+pub mod log;
+pub mod quota;
+pub mod scripted;
+pub mod stage;
+pub mod work;
+pub mod workers;
+pub mod workers_failing;
+
+use std::{ops::Deref, path::PathBuf};
+
+use futures::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::write_side::WriteSide;
+
+/// A fresh, empty store, and a way to open it a second time as another process would.
+pub struct Store {
+    pub write: WriteSide,
+    again: Box<dyn Fn() -> BoxFuture<'static, WriteSide> + Send + Sync>,
+    /// Removed with the store.
+    directory: Option<PathBuf>,
+}
+
+impl Store {
+    pub fn new(write: WriteSide, again: impl Fn() -> BoxFuture<'static, WriteSide> + Send + Sync + 'static) -> Self {
+        Self { write, again: Box::new(again), directory: None }
+    }
+
+    /// The embedded store in a temporary directory of its own.
+    pub async fn sqlite() -> Self {
+        let directory = std::env::temp_dir().join(format!("starscreen-contract-{}", Uuid::now_v7()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("write.db");
+        let write = WriteSide::open(&path, "contract@1").await.unwrap();
+        let again = move || -> BoxFuture<'static, WriteSide> {
+            let path = path.clone();
+            Box::pin(async move { WriteSide::open(&path, "contract@2").await.unwrap() })
+        };
+        let mut store = Self::new(write, again);
+        store.directory = Some(directory);
+        store
+    }
+
+    /// Where the embedded store's file lies.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.directory.as_ref().map(|directory| directory.join("write.db"))
+    }
+
+    /// The same database with connections, writer and states of its own.
+    pub async fn beside(&self) -> WriteSide {
+        (self.again)().await
+    }
+}
+
+impl Deref for Store {
+    type Target = WriteSide;
+
+    fn deref(&self) -> &WriteSide {
+        &self.write
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Some(directory) = self.directory.take() {
+            let _ = std::fs::remove_dir_all(directory); // what stays behind is in the system's temporary directory
+        }
+    }
+}
+
+/// One test for each contract, over stores made by the given expression.
+#[macro_export]
+macro_rules! contract_tests {
+    ($fresh:expr) => {
+        $crate::contract_tests! { $fresh;
+            append:
+                an_append_stores_all_that_it_carries,
+                a_lost_race_leaves_nothing,
+                a_repeated_receipt_leaves_nothing,
+                a_lost_lease_leaves_nothing,
+                a_command_that_fails_hurts_nobody_in_its_group,
+                positions_have_no_gap_with_two_writers,
+                events_are_never_changed_or_deleted,
+                an_event_may_have_256_kb_and_no_more,
+                a_long_append_is_one_commit,
+                what_waits_at_the_stop_is_written_and_the_rest_refused;
+            bus:
+                parallel_commands_on_one_aggregate_all_succeed,
+                a_use_case_sees_its_own_decisions,
+                the_same_request_again_gets_the_same_answer,
+                the_same_request_many_times_at_once_has_one_effect,
+                a_request_that_used_up_what_it_asks_for_is_answered_all_the_same,
+                another_request_under_the_same_key_is_refused,
+                a_refused_command_leaves_no_receipt,
+                another_tenants_aggregate_is_invisible,
+                a_caller_who_leaves_does_not_cut_the_command,
+                foreign_commits_are_seen_by_the_next_decision,
+                an_address_is_claimed_once,
+                nul_is_neither_stored_nor_known;
+            quota:
+                five_slots_go_to_five_of_many,
+                five_slots_go_to_five_of_many_in_two_processes,
+                a_plan_change_never_oversells;
+            log:
+                events_come_in_order_without_a_gap,
+                waiting_ends_with_a_commit_of_this_process,
+                waiting_ends_with_a_commit_of_another_process,
+                waiting_does_not_spin_when_the_writer_has_stopped,
+                an_event_that_cannot_be_read_is_delivered_as_such;
+            work:
+                urgent_items_go_first,
+                the_tenant_with_the_least_in_flight_goes_first,
+                a_long_queue_does_not_delay_a_neighbour,
+                a_claim_takes_as_many_as_asked_for,
+                a_lease_that_ran_out_is_somebody_elses,
+                an_extended_lease_lasts,
+                what_is_given_back_comes_again_after_its_pause,
+                a_finished_item_is_gone,
+                all_leases_end_at_once,
+                two_claimers_never_get_the_same_item,
+                a_lane_knows_only_its_own_work,
+                who_waits_is_woken_by_new_work;
+            workers:
+                an_upload_is_scored,
+                what_a_file_gives_is_sealed_and_stored,
+                a_file_without_text_fails_and_frees_its_slot,
+                a_late_rubric_scores_who_waited,
+                a_rubric_that_fails_for_good_fails_who_waited,
+                a_revised_job_is_scored_again,
+                a_deleted_job_takes_its_candidates_along,
+                an_upload_after_the_deletion_of_its_job_is_deleted,
+                an_erased_person_ends_failed;
+            workers_failing:
+                a_busy_model_is_asked_again_and_nobody_fails,
+                a_model_that_is_down_fails_the_candidate_at_last,
+                an_unusable_rubric_is_drawn_up_again,
+                an_extractor_that_is_down_fails_the_candidate_at_last,
+                a_result_that_fits_no_event_fails_the_candidate_at_last,
+                a_panic_is_one_failed_try,
+                work_that_hangs_is_cut_and_tried_again,
+                a_worker_that_dies_leaves_its_items_to_others,
+                a_late_report_is_refused,
+                workers_finish_their_items_before_they_stop;
+        }
+    };
+    ($fresh:expr; $($suite:ident: $($contract:ident),+;)+) => {$(
+        mod $suite {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $contract() {
+                    $crate::contracts::$suite::$contract($fresh.await).await;
+                }
+            )+
+        }
+    )+};
+}

@@ -1,0 +1,223 @@
+//! Workers, when something fails: the port, the model's answer, the worker itself.
+
+use std::time::Duration;
+
+use starscreen_domain::{
+    candidate::Status,
+    job::{Job, RubricStatus},
+    work::Lane,
+};
+
+use super::{
+    Store,
+    crew::{Crew, until_all_is_done, upload},
+    scripted::{Scripted, Step},
+    stage::{self, Tenant, until},
+    workers::{failure_code, story},
+};
+use crate::work::LaneCount;
+
+const BRIEF: Duration = Duration::from_millis(1);
+
+/// A tenant with one slot and a job that has its rubric.
+async fn ready(store: &Store, ports: &Scripted) -> (Tenant, starscreen_domain::JobId) {
+    let tenant = stage::tenant(store, Some(1)).await;
+    let job = stage::job(store, &tenant).await;
+    let crew = Crew::at_work(store, ports);
+    until_all_is_done(store).await;
+    crew.stop().await;
+    (tenant, job)
+}
+
+/// Whoever asks for a pause decides when the next try is: twenty of them are no failure.
+pub async fn a_busy_model_is_asked_again_and_nobody_fails(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
+    ports.llm.grades.then(std::iter::repeat_n(Step::Busy(BRIEF), 20));
+    let crew = Crew::at_work(&store, &ports);
+
+    let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+
+    assert_eq!(stage::candidate(&store, &tenant, id).await.status, Status::Scored);
+    assert_eq!(ports.llm.grades.calls(), 21);
+    crew.stop().await;
+}
+
+pub async fn a_model_that_is_down_fails_the_candidate_at_last(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
+    ports.llm.grades.then([Step::Down, Step::Refuses]);
+    let crew = Crew::at_work(&store, &ports);
+    let scored = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+    assert_eq!(stage::candidate(&store, &tenant, scored).await.status, Status::Scored, "two failures are none");
+    stage::change_plan(&store, &tenant, Some(2)).await;
+    ports.llm.grades.always(Step::Down);
+
+    let id = upload(&store, &ports, &tenant, job, "Bob kept notes.").await;
+    until_all_is_done(&store).await;
+
+    assert_eq!(failure_code(&store, id).await.unwrap(), "scoring_unavailable");
+    assert_eq!(story(&store, id).await[4..], ["ScoringRequested", "ScoringFailed", "SlotReleased"]);
+    assert_eq!(stage::usage(&store, &tenant).await.used(), 1);
+    crew.stop().await;
+}
+
+pub async fn an_unusable_rubric_is_drawn_up_again(store: Store) {
+    let ports = Scripted::default();
+    ports.llm.rubrics.then([Step::Floods, Step::Refuses]);
+    let tenant = stage::tenant(&store, None).await;
+    let job = stage::job(&store, &tenant).await;
+    let crew = Crew::at_work(&store, &ports);
+    until_all_is_done(&store).await;
+    assert_eq!(store.bus.read::<Job>(tenant.id, job).await.unwrap().rubric_status, RubricStatus::Completed);
+
+    ports.llm.rubrics.always(Step::Floods);
+    let hopeless = stage::job(&store, &tenant).await;
+    until_all_is_done(&store).await;
+
+    let status = store.bus.read::<Job>(tenant.id, hopeless).await.unwrap().rubric_status;
+    assert_eq!(status, RubricStatus::Failed, "it ends, and says so");
+    crew.stop().await;
+}
+
+pub async fn an_extractor_that_is_down_fails_the_candidate_at_last(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
+    ports.extractor.script.always(Step::Down);
+    let crew = Crew::at_work(&store, &ports);
+    let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+
+    assert_eq!(failure_code(&store, id).await.unwrap(), "extraction_unavailable");
+    assert_eq!(stage::usage(&store, &tenant).await.used(), 0);
+    ports.extractor.script.always(Step::Answers);
+    ports.objects.puts.then(vec![Step::Answers; 1]); // the file itself
+    ports.objects.puts.always(Step::Down);
+    let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+    assert_eq!(failure_code(&store, id).await.unwrap(), "extraction_unavailable", "the text has no place to go");
+    crew.stop().await;
+}
+
+pub async fn a_result_that_fits_no_event_fails_the_candidate_at_last(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
+    let crew = Crew::at_work(&store, &ports);
+    ports.llm.grades.always(Step::Floods);
+    let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+    assert_eq!(failure_code(&store, id).await.unwrap(), "scoring_unavailable");
+
+    ports.extractor.script.always(Step::Floods);
+    let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+    assert_eq!(failure_code(&store, id).await.unwrap(), "extraction_unavailable");
+    assert_eq!(stage::usage(&store, &tenant).await.used(), 0);
+    crew.stop().await;
+}
+
+/// More panics than the lanes have places: none of them is lost, and neither is an item.
+pub async fn a_panic_is_one_failed_try(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
+    ports.extractor.script.then(vec![Step::Panics; 6]);
+    ports.llm.grades.then(vec![Step::Panics; 6]);
+    let crew = Crew::at_work(&store, &ports);
+    let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+    let told = story(&store, id).await;
+    assert_eq!(told.iter().filter(|event| *event == "CandidateScored").count(), 1, "{told:?}");
+
+    stage::change_plan(&store, &tenant, Some(2)).await;
+    ports.extractor.script.always(Step::Panics);
+    let hostile = upload(&store, &ports, &tenant, job, "Bob kept notes.").await;
+    until_all_is_done(&store).await;
+    assert_eq!(failure_code(&store, hostile).await.unwrap(), "extraction_unavailable", "it does not panic for ever");
+    crew.stop().await;
+}
+
+pub async fn work_that_hangs_is_cut_and_tried_again(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
+    ports.extractor.script.then([Step::Hangs, Step::Hangs]);
+    let crew = Crew::with_lease(&store, &ports, Duration::from_millis(500));
+    let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+
+    assert_eq!(stage::candidate(&store, &tenant, id).await.status, Status::Scored);
+    crew.stop().await;
+}
+
+/// The process dies between the model's answer and the commit: nothing of it is left but a lease.
+pub async fn a_worker_that_dies_leaves_its_items_to_others(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
+    let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    let beside = store.beside().await;
+    let taken = beside.queue.claim(Lane::Extract, 4, Duration::from_millis(200)).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    beside.close().await; // its holder is gone
+
+    let crew = Crew::at_work(&store, &ports);
+    until("the score", async || (stage::candidate(&store, &tenant, id).await.status == Status::Scored).then_some(()))
+        .await;
+    until_all_is_done(&store).await;
+
+    let told = story(&store, id).await;
+    assert_eq!(told.iter().filter(|event| *event == "CandidateScored").count(), 1, "{told:?}");
+    crew.stop().await;
+}
+
+/// Two workers at one item, since the first took longer than its lease: one result.
+pub async fn a_late_report_is_refused(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
+    let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    let late = store.queue.claim(Lane::Extract, 1, Duration::ZERO).await.unwrap().remove(0);
+    let crew = Crew::at_work(&store, &ports);
+    until_all_is_done(&store).await;
+    let head = store.log.head().await.unwrap();
+
+    let context = crate::Context { completes: Some(late.lease), ..tenant.context() };
+    let report = store
+        .bus
+        .commit(context, move |unit| {
+            Box::pin(async move {
+                let command =
+                    starscreen_domain::job::ReviseJob { location: Some("late".to_owned()), ..Default::default() };
+                unit.decide::<Job>(job, command).await.map(|_| ())
+            })
+        })
+        .await;
+
+    assert!(matches!(report, Err(crate::CommandError::LeaseLost)), "{report:?}");
+    assert_eq!(store.log.head().await.unwrap(), head);
+    assert_eq!(story(&store, id).await.iter().filter(|event| *event == "CandidateScored").count(), 1);
+    crew.stop().await;
+}
+
+pub async fn workers_finish_their_items_before_they_stop(store: Store) {
+    let ports = Scripted::default();
+    let tenant = stage::tenant(&store, None).await;
+    ports.llm.hold_rubrics();
+    let job = stage::job(&store, &tenant).await;
+    let crew = Crew::at_work(&store, &ports);
+    until("a worker at the rubric", async || {
+        (store.queue.count(Lane::Rubric).await.unwrap() == LaneCount { leased: 1, ..LaneCount::default() })
+            .then_some(())
+    })
+    .await;
+    let stopping = tokio::spawn(crew.stop());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!stopping.is_finished(), "an item is still worked at");
+
+    ports.llm.let_rubrics_go_on();
+    stopping.await.unwrap();
+
+    assert_eq!(store.bus.read::<Job>(tenant.id, job).await.unwrap().rubric_status, RubricStatus::Completed);
+    assert_eq!(store.queue.count(Lane::Rubric).await.unwrap(), LaneCount::default());
+    let reaction = store.queue.count(Lane::React).await.unwrap();
+    assert!(reaction.leased == 0, "nothing new is taken: {reaction:?}");
+}

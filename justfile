@@ -1,0 +1,24 @@
+# Short names for the commands in CONTRIBUTING.md; nothing here needs just.
+
+# Starts the server.
+run:
+    cargo run --release
+
+# Shows the product at work on sample resumes.
+demo:
+    cargo run --release -- demo
+
+# Runs every test.
+test:
+    cargo test --workspace
+
+# Formats the code.
+fmt:
+    cargo fmt --all
+
+# All checks that a change has to pass.
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+    cargo test --workspace
