@@ -1,9 +1,11 @@
 //! Use cases of candidates: what people ask for. What workers report is in [`crate::workers`].
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use starscreen_domain::{
-    CandidateId, JobId, TenantId, UsageId,
-    candidate::{Candidate, CandidateError, DeleteCandidate, DeletionReason, UploadResume},
+    CandidateId, JobId, TenantId, UsageId, UserId,
+    candidate::{Candidate, CandidateError, Contact, DeleteCandidate, DeletionReason, UploadResume},
     subscription::Subscription,
     usage::{CommitSlot, PeriodTerms, ReleaseReason, ReleaseSlot, ReserveSlots, Usage},
 };
@@ -14,6 +16,7 @@ use crate::{
     bus::{Bus, Committed, Context, Unit},
     error::CommandError,
     job,
+    ports::{Objects, Vault},
 };
 
 /// A resume whose file is already stored, encrypted by a key that is committed with it.
@@ -141,4 +144,54 @@ pub async fn exhausted(
     let period = bus.read::<Subscription>(tenant, tenant).await?.period(at)?;
     let usage = bus.read::<Usage>(tenant, UsageId::of(tenant, &period)).await?;
     Ok(usage.limit.map(|limit| (usage.used(), limit)).filter(|(used, limit)| used >= limit))
+}
+
+/// A resume as it came in, checked to be of a kind that is read.
+#[derive(Clone, Debug)]
+pub struct NewResume {
+    pub job: JobId,
+    pub file_name: String,
+    /// `pdf`, `docx` or `doc`.
+    pub file_kind: String,
+    pub content: Vec<u8>,
+    /// What the uploader said of the person.
+    pub given: Contact,
+    pub uploaded_by: UserId,
+}
+
+/// Encrypts and stores a resume, then takes it in with [`upload_resume`]. What is stored for an upload that is refused,
+/// or was accepted before, is removed again.
+///
+/// # Errors
+/// As [`upload_resume`], or when keys or files are unavailable.
+pub async fn take_in(
+    bus: &Bus,
+    vault: &dyn Vault,
+    objects: &dyn Objects,
+    context: Context,
+    resume: NewResume,
+) -> Result<Committed<Uploaded>, CommandError> {
+    let tenant = context.tenant;
+    let candidate = CandidateId(Uuid::now_v7());
+    let (key, new_key) = vault.new_subject_key(tenant, candidate.0, None).await?;
+    let blob_key = format!("{tenant}/{candidate}/file");
+    let given = serde_json::to_string(&resume.given).map_err(|error| CommandError::Unreadable(Arc::new(error)))?;
+    let command = UploadResume {
+        job_id: resume.job,
+        usage_id: UsageId::default(),
+        blob_key: blob_key.clone(),
+        file_kind: resume.file_kind,
+        size_bytes: resume.content.len() as u64,
+        content_hash: vault.content_hash(tenant, &resume.content),
+        file_name: key.seal("file_name", &resume.file_name)?,
+        given: (resume.given != Contact::default()).then(|| key.seal("given", &given)).transpose()?,
+        uploaded_by: resume.uploaded_by,
+    };
+    objects.put(&blob_key, key.seal_bytes("file", &resume.content)?).await?;
+    let outcome = upload_resume(bus, context, Upload { candidate, key: new_key, command }).await;
+    let kept = outcome.as_ref().is_ok_and(|committed| !committed.replayed);
+    if !kept && let Err(error) = objects.delete(&blob_key).await {
+        tracing::warn!(error = %error, "a file without a candidate is left behind");
+    }
+    outcome
 }

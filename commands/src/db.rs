@@ -17,6 +17,9 @@ const MAX_READERS: u32 = 6;
 /// How long a writer waits for another process (an operator verb) to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Statements a connection keeps prepared: the writer has one for each number of rows.
+const MAX_PREPARED: usize = 256;
+
 const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_write.sql")];
 
 /// Where the write side keeps its tables.
@@ -45,14 +48,16 @@ impl Db {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version of this program.
     pub async fn open_sqlite(path: &Path) -> Result<Self, OpenError> {
-        // Connections live as long as the pool: reopened ones would have to prepare every statement again.
-        let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None);
+        // Connections live as long as the pool: reopened ones would have to prepare every statement again. They are not
+        // tried before use: a file does not hang up.
+        let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).test_before_acquire(false);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            .statement_cache_capacity(MAX_PREPARED);
         let writer = pool()
             .max_connections(1)
             .after_release(|connection, _| Box::pin(at_rest(connection)))

@@ -55,7 +55,8 @@ pub struct WorkQueue {
     wakes: Arc<Wakes>,
 }
 
-/// Hops from tenant to tenant along the index, so a long queue of one costs nothing.
+/// Hops from tenant to tenant along the index, so a long queue of one costs nothing, and looks into the queues of no
+/// more tenants than there are items to give: those with the least in flight, then those who wait longest.
 const READY: &str = "WITH RECURSIVE tenants (tenant_id) AS (
         SELECT * FROM (SELECT tenant_id FROM work WHERE lane = $1 AND urgent = $2 ORDER BY tenant_id LIMIT 1) AS first
         UNION ALL
@@ -63,17 +64,23 @@ const READY: &str = "WITH RECURSIVE tenants (tenant_id) AS (
             WHERE next.lane = $1 AND next.urgent = $2 AND next.tenant_id > tenants.tenant_id
             ORDER BY next.tenant_id LIMIT 1)
         FROM tenants WHERE tenants.tenant_id IS NOT NULL
+    ), waiting AS (
+        SELECT tenants.tenant_id,
+            (SELECT MIN(own.free_at_ms) FROM work AS own
+                WHERE own.lane = $1 AND own.urgent = $2 AND own.tenant_id = tenants.tenant_id) AS first_free,
+            (SELECT COUNT(*) FROM work AS given WHERE given.lane = $1 AND given.tenant_id = tenants.tenant_id
+                AND given.lease IS NOT NULL AND given.free_at_ms > $3) AS in_flight
+        FROM tenants WHERE tenants.tenant_id IS NOT NULL
+    ), chosen AS (
+        SELECT tenant_id, in_flight FROM waiting WHERE first_free <= $3 ORDER BY in_flight, first_free LIMIT $4
     )
     SELECT item.id, item.urgent, item.tenant_id, item.subject, item.task, item.attempts,
-        item.correlation_id, item.causation_id, item.free_at_ms
-    FROM tenants JOIN work AS item ON item.id IN (
+        item.correlation_id, item.causation_id, item.free_at_ms, chosen.in_flight
+    FROM chosen JOIN work AS item ON item.id IN (
         SELECT own.id FROM work AS own
-        WHERE own.lane = $1 AND own.urgent = $2 AND own.tenant_id = tenants.tenant_id AND own.free_at_ms <= $3
+        WHERE own.lane = $1 AND own.urgent = $2 AND own.tenant_id = chosen.tenant_id AND own.free_at_ms <= $3
         ORDER BY own.free_at_ms, own.id LIMIT $4)
     ORDER BY item.free_at_ms, item.id";
-
-const IN_FLIGHT: &str = "SELECT tenant_id, COUNT(*) FROM work
-    WHERE lane = $1 AND lease IS NOT NULL AND free_at_ms > $2 GROUP BY tenant_id";
 
 const TAKE: &str = "UPDATE work SET lease = $1, free_at_ms = $2 WHERE id = $3 AND free_at_ms <= $4";
 
@@ -87,6 +94,8 @@ struct Ready {
     correlation_id: Uuid,
     causation_id: Uuid,
     free_at_ms: i64,
+    /// Items of the tenant that are given away.
+    in_flight: i64,
 }
 
 impl<'r, R: Row> FromRow<'r, R> for Ready
@@ -107,6 +116,7 @@ where
             correlation_id: row.try_get("correlation_id")?,
             causation_id: row.try_get("causation_id")?,
             free_at_ms: row.try_get("free_at_ms")?,
+            in_flight: row.try_get("in_flight")?,
         })
     }
 }
@@ -129,7 +139,7 @@ impl WorkQueue {
         if ready.is_empty() {
             return Ok(vec![]);
         }
-        let chosen = fairly(ready, &self.in_flight(lane, now).await?, limit);
+        let chosen = fairly(ready, limit);
         let until = now.saturating_add(millis(lease_for));
         let mut claimed = Vec::with_capacity(chosen.len());
         let mut tx = self.db.begin().await?;
@@ -157,15 +167,10 @@ impl WorkQueue {
         Ok(claimed)
     }
 
-    /// The first `limit` items of each tenant that may be claimed now.
+    /// The first `limit` items that may be claimed now, of each of the tenants whose turn it is.
     async fn ready(&self, lane: Lane, urgent: i64, limit: usize, now: i64) -> Result<Vec<Ready>, sqlx::Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.db.fetch(READY, vec![lane.name().into(), urgent.into(), now.into(), limit.into()]).await
-    }
-
-    async fn in_flight(&self, lane: Lane, now: i64) -> Result<HashMap<Uuid, usize>, sqlx::Error> {
-        let rows: Vec<(Uuid, i64)> = self.db.fetch(IN_FLIGHT, vec![lane.name().into(), now.into()]).await?;
-        Ok(rows.into_iter().map(|(tenant, count)| (tenant, usize::try_from(count).unwrap_or(0))).collect())
     }
 
     /// Gives an item back, to be tried again after `pause`. `counts`: the try was one of its attempts.
@@ -262,12 +267,12 @@ impl WorkQueue {
 }
 
 /// Urgent first, then whoever would have the least in flight with this item, then by age.
-fn fairly(ready: Vec<Ready>, in_flight: &HashMap<Uuid, usize>, limit: usize) -> Vec<Ready> {
-    let mut turns: HashMap<Uuid, usize> = in_flight.clone();
-    let mut ranked: Vec<(usize, Ready)> = ready
+fn fairly(ready: Vec<Ready>, limit: usize) -> Vec<Ready> {
+    let mut turns: HashMap<Uuid, i64> = HashMap::new();
+    let mut ranked: Vec<(i64, Ready)> = ready
         .into_iter()
         .map(|item| {
-            let turn = turns.entry(item.tenant).or_default();
+            let turn = turns.entry(item.tenant).or_insert(item.in_flight);
             *turn += 1;
             (*turn, item)
         })
@@ -291,10 +296,10 @@ mod tests {
         let path = std::env::temp_dir().join(format!("starscreen-plan-{}.db", Uuid::now_v7()));
         let write = WriteSide::open(&path, "test@1").await.unwrap();
         let mut tx = write.db.begin().await.unwrap();
-        for sql in [READY, IN_FLIGHT, TAKE] {
+        for sql in [READY, TAKE] {
             let plan: Vec<(i64, i64, i64, String)> =
                 tx.fetch(&format!("EXPLAIN QUERY PLAN {sql}"), vec![]).await.unwrap();
-            let scans = ["SCAN work", "SCAN item", "SCAN own", "SCAN next"];
+            let scans = ["SCAN work", "SCAN item", "SCAN own", "SCAN next", "SCAN given"];
             assert!(plan.iter().any(|(.., step)| step.contains("SEARCH")), "{sql}: {plan:#?}");
             assert!(!plan.iter().any(|(.., step)| scans.iter().any(|scan| step.starts_with(scan))), "{sql}: {plan:#?}");
         }

@@ -1,6 +1,11 @@
 //! The command line: no verb runs every role in one process, verbs are for operators.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    io::{Write, stdout},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -19,7 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Shows the product at work: a job, five resumes, the ranking with its evidence
+    /// Shows the product at work: a job, six resumes, the ranking with its evidence
     Demo,
     /// Changes that an operator makes; each is an event like any other
     Admin {
@@ -89,7 +94,7 @@ pub fn run() -> ExitCode {
         Some(Command::Openapi) => return print_openapi(),
         _ => {}
     }
-    let settings = match load_settings() {
+    let settings = match load_settings(cli.command.is_none()) {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -128,7 +133,7 @@ async fn dispatch(
 }
 
 /// The settings, and the log that tells what is wrong with them.
-fn load_settings() -> Result<Arc<Settings>, ExitCode> {
+fn load_settings(server: bool) -> Result<Arc<Settings>, ExitCode> {
     let options = LoadOptions {
         working_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
         environment: std::env::vars_os()
@@ -136,7 +141,12 @@ fn load_settings() -> Result<Arc<Settings>, ExitCode> {
             .collect(),
     };
     let (settings, warnings) = Settings::load(&options).map_err(|error| failed(&error))?;
-    telemetry::init(&settings.log).map_err(|error| failed(&error))?;
+    let mut log = settings.log.clone();
+    if !server && !settings.sets_log() {
+        log.filter = telemetry::default_filter("warn"); // a verb's own words are what its user wants to read
+    }
+    telemetry::init(&log).map_err(|error| failed(&error))?;
+    telemetry::log_panics();
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -146,7 +156,7 @@ fn load_settings() -> Result<Arc<Settings>, ExitCode> {
 fn print_openapi() -> ExitCode {
     match http::openapi().to_pretty_json() {
         Ok(document) => {
-            println!("{document}");
+            let _ = writeln!(stdout(), "{document}"); // who reads may have seen enough
             ExitCode::SUCCESS
         }
         Err(error) => failed(&error),

@@ -207,7 +207,7 @@ fn take_lock(root: &Path) -> Result<File, DataDirError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
-            let _ = file.read_to_string(&mut holder); // some systems lock the content too; then the number stays unknown
+            let _ = file.read_to_string(&mut holder); // where content is locked too it stays unknown
             return Err(DataDirError::InUse { path: root.to_owned(), pid: holder.trim().parse().ok() });
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),

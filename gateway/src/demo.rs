@@ -15,13 +15,13 @@ use serde::Deserialize;
 use starscreen_commands::{
     CommandError, Context, account,
     account::Registration,
-    candidate::{self, Upload},
+    candidate::{self, NewResume},
     job,
-    ports::{Objects, ObjectsError, Vault, VaultError},
+    ports::{ObjectsError, VaultError},
 };
 use starscreen_domain::{
-    Actor, CandidateId, JobId, TenantId, UsageId, UserId,
-    candidate::{CategoryGrade, UploadResume},
+    Actor, CandidateId, JobId, TenantId, UserId,
+    candidate::{CategoryGrade, Contact},
     email_claim::EmailClaimError,
     job::{CreateJob, Rubric},
     score::Score,
@@ -238,24 +238,18 @@ impl Stage<'_> {
         let Self { opened, tenant, user, job, .. } = *self;
         let kind =
             sniff(sample.name, sample.content).map_err(|source| DemoError::Sample { name: sample.name, source })?;
-        let id = CandidateId(Uuid::now_v7());
-        let (key, new_key) = opened.vault.new_subject_key(tenant, id.0, None).await?;
-        let blob_key = format!("{tenant}/{id}/file");
-        let command = UploadResume {
-            job_id: job,
-            usage_id: UsageId::default(),
-            blob_key: blob_key.clone(),
+        let resume = NewResume {
+            job,
+            file_name: sample.name.to_owned(),
             file_kind: kind.to_string(),
-            size_bytes: sample.content.len() as u64,
-            content_hash: opened.vault.content_hash(tenant, sample.content),
-            file_name: key.seal("file_name", sample.name)?,
-            given: None,
+            content: sample.content.to_vec(),
+            given: Contact::default(),
             uploaded_by: user,
         };
-        opened.objects.put(&blob_key, key.seal_bytes("file", sample.content)?).await?;
         let context = Context::new(tenant, Actor::User(user), Utc::now());
-        let upload = Upload { candidate: id, key: new_key, command };
-        Ok(candidate::upload_resume(&opened.write.bus, context, upload).await?.output.candidate)
+        let Opened { write, vault, objects, .. } = opened;
+        let taken = candidate::take_in(&write.bus, vault.as_ref(), objects.as_ref(), context, resume).await?;
+        Ok(taken.output.candidate)
     }
 
     /// Looks until `done`, and shows every change.

@@ -1,6 +1,6 @@
 //! What operators do from the command line. Works beside a running server.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 
 use chrono::Utc;
 use starscreen_commands::{CommandError, Context, account, subscription};
@@ -8,7 +8,7 @@ use starscreen_domain::{Actor, TenantId};
 use starscreen_projections::{Models, ReadModelError, RebuildOptions, RebuildProgress, Rebuilt};
 
 use crate::{
-    config::{Described, Settings},
+    config::{Described, Plan, Settings},
     data_dir::DataDir,
     roles::{Opened, StartError},
 };
@@ -37,7 +37,10 @@ async fn open(settings: &Settings) -> Result<Opened, StartError> {
 /// The effective settings, one a line.
 pub fn print_settings(settings: &Settings) {
     for Described { key, variable, value, origin, .. } in settings.describe() {
-        println!("{key} = {value}   # {variable}, from {origin}");
+        let line = writeln!(stdout(), "{key} = {value}   # {variable}, from {origin}");
+        if line.is_err() {
+            return; // who reads has seen enough
+        }
     }
 }
 
@@ -46,7 +49,7 @@ pub fn print_settings(settings: &Settings) {
 /// # Errors
 /// An [`OperatorError`] that says what is in the way; nothing is changed then.
 pub async fn change_plan(settings: &Settings, email: &str, plan: &str, reason: String) -> Result<(), OperatorError> {
-    let terms = settings.plan(plan).map(|plan| plan.terms()).ok_or_else(|| OperatorError::UnknownPlan {
+    let terms = settings.plan(plan).map(Plan::terms).ok_or_else(|| OperatorError::UnknownPlan {
         plan: plan.to_owned(),
         known: settings.plans.iter().map(|plan| plan.code.as_str()).collect::<Vec<_>>().join(", "),
     })?;
@@ -86,19 +89,14 @@ async fn on_behalf_of(opened: &Opened, email: &str) -> Result<Context, OperatorE
 ///
 /// # Errors
 /// An [`OperatorError`]; the read model is then as it was.
-pub async fn rebuild(
-    settings: &Settings,
-    name: Option<&str>,
-    batch: usize,
-    diff: bool,
-) -> Result<(), OperatorError> {
+pub async fn rebuild(settings: &Settings, name: Option<&str>, batch: usize, diff: bool) -> Result<(), OperatorError> {
     known(name)?;
     let opened = open(settings).await?;
     let options = RebuildOptions { batch, diff };
-    let (feed, opener) = (opened.feed.clone(), opened.vault.clone());
+    let (feed, keys) = (opened.feed.clone(), opened.vault.clone());
     let rebuilt = match name {
-        Some(name) => vec![opened.reads.rebuild(name, feed, opener, options, show).await?],
-        None => opened.reads.rebuild_all(feed, opener, options, show).await?,
+        Some(name) => vec![opened.reads.rebuild(name, feed, keys, options, show).await?],
+        None => opened.reads.rebuild_all(feed, keys, options, show).await?,
     };
     opened.close().await;
     end_progress();
@@ -127,9 +125,7 @@ pub async fn replay(settings: &Settings, name: &str) -> Result<(), OperatorError
 
 fn known(name: Option<&str>) -> Result<(), OperatorError> {
     match name {
-        Some(name) if !Models::NAMES.contains(&name) => {
-            Err(OperatorError::UnknownReadModel { name: name.to_owned() })
-        }
+        Some(name) if !Models::NAMES.contains(&name) => Err(OperatorError::UnknownReadModel { name: name.to_owned() }),
         _ => Ok(()),
     }
 }

@@ -209,7 +209,13 @@ mod tests {
         let work = |hash: &str| {
             let hash = PasswordHash::new(hash).unwrap();
             let output = hash.hash.map(|output| output.len());
-            (hash.algorithm.to_string(), hash.version, hash.params.to_string(), hash.salt.map(|salt| salt.as_str().len()), output)
+            (
+                hash.algorithm.to_string(),
+                hash.version,
+                hash.params.to_string(),
+                hash.salt.map(|salt| salt.as_str().len()),
+                output,
+            )
         };
         assert_eq!(work(NOBODY), work(&somebody));
         let start = Instant::now();

@@ -2,10 +2,8 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-
 use starscreen_commands::{
     db::OpenError,
-
     workers::{LaneSettings, Ports, Workers},
     write_side::WriteSide,
 };
@@ -28,7 +26,7 @@ pub const SOURCE: &str = concat!("starscreen@", env!("CARGO_PKG_VERSION"));
 /// How long requests and workers may take to finish after a stop is asked for.
 const DRAIN: Duration = Duration::from_secs(25);
 /// A work item is given away again after this time without a report.
-const LEASE: Duration = Duration::from_secs(120);
+const LEASE: Duration = Duration::from_mins(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -129,7 +127,10 @@ impl Background {
         self.stop_workers.cancel();
         self.workers.close();
         if tokio::time::timeout(DRAIN, self.workers.wait()).await.is_err() {
-            tracing::warn!(waited_ms = DRAIN.as_millis(), "workers did not finish; their items are taken up again later");
+            tracing::warn!(
+                waited_ms = DRAIN.as_millis(),
+                "workers did not finish; their items are taken up again later"
+            );
         }
         let _ = self.stop_projectors.send(true); // nobody listens any more: they have stopped already
         if let Err(error) = self.projectors.stopped().await {
@@ -181,7 +182,7 @@ pub async fn serve(settings: Arc<Settings>) -> Result<(), StartError> {
     let drain = stopping.clone();
     let server = axum::serve(listener, http::make_service(app)).with_graceful_shutdown(stopping.cancelled_owned());
     tokio::select! {
-        served = async { server.await } => served.map_err(StartError::Serve)?,
+        ended = async { server.await } => ended.map_err(StartError::Serve)?,
         () = async { drain.cancelled().await; tokio::time::sleep(DRAIN).await } => {
             tracing::warn!(waited_ms = DRAIN.as_millis(), "open connections are cut");
         }

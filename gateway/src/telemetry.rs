@@ -35,7 +35,9 @@ pub enum TelemetryError {
 pub fn default_filter(level: &str) -> String {
     let mut filter = level.to_owned();
     if !matches!(level, "off" | "error") {
-        QUIET.iter().for_each(|library| filter.extend([",", library, "=warn"]));
+        for library in QUIET {
+            filter.extend([",", library, "=warn"]);
+        }
     }
     filter
 }
@@ -46,6 +48,14 @@ pub fn default_filter(level: &str) -> String {
 /// When the filter cannot be read, or there is a log already.
 pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
     subscriber(settings, io::stderr)?.try_init().map_err(|_| TelemetryError::AlreadySet)
+}
+
+/// Panics go to the log with their place only: what a panic says may quote the data it stumbled over.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        tracing::error!(panic.location = place, "a task panicked; this is a bug");
+    }));
 }
 
 fn subscriber<W>(settings: &LogSettings, writer: W) -> Result<impl Subscriber + Send + Sync, TelemetryError>
@@ -64,8 +74,8 @@ where
     Ok(tracing_subscriber::registry().with(filter).with(layer))
 }
 
-/// Keeps an event on one line and readable as what it is. Characters are written as JSON writes them, so that JSON stays
-/// JSON with the same content.
+/// Keeps an event on one line and readable as what it is. Escapes are those of JSON, so that JSON stays JSON and says
+/// the same.
 struct OneLine<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for OneLine<F>

@@ -163,7 +163,7 @@ impl Tokens {
             return Err(TokenError::Invalid);
         }
         let decoded = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation).map_err(refusal)?;
-        // Ours say nothing but this. A header that names a key or asks for understanding (`kid`, `jku`, `crit`) is bait.
+        // Ours say nothing but this; a header that names a key or asks to be understood (`kid`, `jku`, `crit`) is bait.
         if decoded.header != Header::new(Algorithm::HS256) {
             return Err(TokenError::Invalid);
         }

@@ -1,7 +1,7 @@
 //! The main job, from registration to a ranked list with its evidence, on real files.
 
 use serde_json::{Value, json};
-use starscreen_tests::{Form, PASSWORD, Resume, Shared, TestApp};
+use starscreen_tests::{Account, Form, PASSWORD, Resume, Shared, TestApp};
 use uuid::Uuid;
 
 use crate::product_binary;
@@ -28,21 +28,7 @@ async fn a_recruiter_reads_a_ranked_list_with_evidence() {
     let email = format!("Robin-{}@Example.com", Uuid::new_v4().simple());
     let account = client.register(&email).await;
 
-    // Signs in: by JSON under either name, and by the form that Swagger's Authorize sends.
-    for name in ["username", "email"] {
-        let answer = client.post("auth/login").json(&json!({ name: email, "password": PASSWORD })).send().await;
-        let answer = answer.expect(200).json();
-        assert_eq!(answer["token_type"], "bearer");
-        assert_eq!(answer["user"], account.user);
-    }
-    let email = email.to_lowercase(); // the address is one, however it is written
-    let form =
-        format!("grant_type=password&username={}&password={}", email.replace('@', "%40"), PASSWORD.replace('!', "%21"));
-    let signed_in = client.post("auth/login").body("application/x-www-form-urlencoded", form).send().await;
-    let account_by_form = client.with_bearer(signed_in.expect(200).json()["access_token"].as_str().unwrap());
-    let me = account_by_form.get("auth/me").send().await.expect(200).json();
-    assert_eq!(me, account.user);
-    assert_eq!((&me["full_name"], &me["company_name"]), (&json!("Robin Recruiter"), &json!("Example Ltd")));
+    check_sign_in(&account).await;
 
     // Describes a job and gets a rubric.
     let job = account.create_job(TITLE, DESCRIPTION).await;
@@ -142,6 +128,25 @@ async fn a_recruiter_reads_a_ranked_list_with_evidence() {
         (&json!(3), &json!(2))
     );
     assert_eq!(subscription["usage_percentage"], 60.0);
+}
+
+/// Signs in: by JSON under either name, and by the form that Swagger's Authorize sends.
+async fn check_sign_in(account: &Account) {
+    let client = account.nobody();
+    for name in ["username", "email"] {
+        let answer = client.post("auth/login").json(&json!({ name: account.email, "password": PASSWORD })).send().await;
+        let answer = answer.expect(200).json();
+        assert_eq!(answer["token_type"], "bearer");
+        assert_eq!(answer["user"], account.user);
+    }
+    let email = account.email.to_lowercase(); // the address is one, however it is written
+    let form =
+        format!("grant_type=password&username={}&password={}", email.replace('@', "%40"), PASSWORD.replace('!', "%21"));
+    let signed_in = client.post("auth/login").body("application/x-www-form-urlencoded", form).send().await;
+    let account_by_form = client.with_bearer(signed_in.expect(200).json()["access_token"].as_str().unwrap());
+    let me = account_by_form.get("auth/me").send().await.expect(200).json();
+    assert_eq!(me, account.user);
+    assert_eq!((&me["full_name"], &me["company_name"]), (&json!("Robin Recruiter"), &json!("Example Ltd")));
 }
 
 fn first_row<'a>(list: &'a Value, id: &str) -> &'a Value {
@@ -266,7 +271,8 @@ async fn the_documentation_is_served_and_needs_no_network() {
     let page = client.get("/docs/").send().await.expect(200);
     assert!(page.header("content-type").starts_with("text/html"));
     let (mut seen, page) = (0, page.text());
-    for part in page.split(['"', '\'']).filter(|part| part.ends_with(".js") || part.ends_with(".css")) {
+    let is_file = |part: &&str| matches!(part.rsplit_once('.'), Some((_, "js" | "css")));
+    for part in page.split(['"', '\'']).filter(is_file) {
         assert!(!part.contains("//"), "{part} comes from another host");
         client.get(&format!("/docs/{}", part.trim_start_matches("./"))).send().await.expect(200);
         seen += 1;
@@ -283,7 +289,7 @@ async fn only_pages_of_known_origins_may_call() {
     let app = TestApp::start_with(&product_binary(), &[("BACKEND_CORS_ORIGINS", origins)]);
     let client = app.client();
     let preflight = async |origin: &str| {
-        let call = client.call(reqwest::Method::OPTIONS, "jobs").header("origin", origin);
+        let call = client.call(&reqwest::Method::OPTIONS, "jobs").header("origin", origin);
         let call = call.header("access-control-request-method", "POST");
         call.header("access-control-request-headers", "authorization,content-type,idempotency-key").send().await
     };

@@ -1,8 +1,8 @@
 //! The description of the interface: what clients were promised stays.
 
-use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use starscreen_tests::{Home, Shared};
 
 use crate::product_binary;
@@ -32,41 +32,36 @@ const FORMER: &[&str] = &[
     "GET /api/v1/subscriptions/current",
 ];
 
-/// The document without what changes with every version.
-fn lasting(mut document: Value) -> String {
-    document["info"]["version"] = Value::from("any");
-    serde_json::to_string_pretty(&document).unwrap() + "\n"
-}
-
-/// Lines that only one of two texts has, with their numbers.
-fn differences(old: &str, new: &str) -> String {
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    let same_start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let rest = old.len().min(new.len()) - same_start;
-    let same_end = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
-    let mut text = String::new();
-    for (sign, lines) in [('-', &old), ('+', &new)] {
-        for (number, line) in lines.iter().enumerate().take(lines.len() - same_end).skip(same_start) {
-            let _ = writeln!(text, "{sign} {:>5} {line}", number + 1); // writing to a text cannot fail
+/// Every place at which two documents differ, with what each says there.
+fn differences(agreed: &Value, served: &Value, at: &str, found: &mut Vec<String>) {
+    if let (Value::Object(agreed), Value::Object(served)) = (agreed, served) {
+        let keys: BTreeSet<&String> = agreed.keys().chain(served.keys()).collect();
+        for key in keys {
+            let [agreed, served] = [agreed, served].map(|object| object.get(key).unwrap_or(&Value::Null));
+            differences(agreed, served, &format!("{at} → {key}"), found);
         }
+    } else if agreed != served {
+        found.push(format!("{at}: agreed on was {agreed}, served is {served}"));
     }
-    text
 }
 
 #[tokio::test]
 async fn the_description_is_the_one_that_was_agreed_on() {
     let app = SERVER.app(&product_binary());
-    let served = lasting(app.client().get("/openapi.json").send().await.expect(200).json());
+    let mut served = app.client().get("/openapi.json").send().await.expect(200).json();
+    served["info"]["version"] = Value::Null; // changes with every version
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/openapi.json");
     if std::env::var_os(UPDATE).is_some() {
-        fs::write(&path, &served).unwrap();
+        fs::write(&path, serde_json::to_string_pretty(&served).unwrap() + "\n").unwrap();
     }
-    let agreed = fs::read_to_string(&path).unwrap_or_default();
+    let agreed = serde_json::from_str(&fs::read_to_string(&path).unwrap_or_default()).unwrap_or_default();
+    let mut found = vec![];
+    differences(&agreed, &served, "openapi", &mut found);
     assert!(
-        agreed == served,
+        found.is_empty(),
         "the interface differs from tests/e2e/openapi.json:\n{}\nIf that is meant, run this test once with {UPDATE}=1 and \
          commit the file; clients depend on it, so say it in the changelog.",
-        differences(&agreed, &served)
+        found.join("\n")
     );
 }
 
@@ -90,7 +85,7 @@ async fn every_path_of_the_former_interface_is_there() {
         // It answers, if only that nobody is signed in: neither 404 nor 405, nor a redirect that would lose the body.
         let id = "00000000-0000-7000-8000-000000000000";
         let path = path.replace("{job_id}", id).replace("{candidate_id}", id);
-        let status = client.call(method.parse().unwrap(), &path).send().await.status;
+        let status = client.call(&method.parse().unwrap(), &path).send().await.status;
         assert!([200, 401, 422].contains(&status), "{operation} answers {status}");
     }
 }
@@ -116,8 +111,21 @@ async fn every_operation_says_what_it_needs_and_what_can_go_wrong() {
 }
 
 #[test]
-fn a_difference_is_shown_by_its_lines() {
-    assert_eq!(differences("a\nb\nc\n", "a\nx\ny\nc\n"), "-     2 b\n+     2 x\n+     3 y\n");
-    assert_eq!(differences("a\n", "a\n"), "");
-    assert_eq!(differences("a\na\n", "a\n"), "-     2 a\n");
+fn a_difference_is_shown_with_its_place() {
+    let seen = |agreed: Value, served: Value| {
+        let mut found = vec![];
+        differences(&agreed, &served, "openapi", &mut found);
+        found
+    };
+    let agreed = json!({ "paths": { "/a": { "get": 1 }, "/b": [1, 2] } });
+    assert_eq!(seen(agreed.clone(), agreed.clone()), [""; 0]);
+    let served = json!({ "paths": { "/b": [1], "/c": {} } });
+    assert_eq!(
+        seen(agreed, served),
+        [
+            "openapi → paths → /a: agreed on was {\"get\":1}, served is null",
+            "openapi → paths → /b: agreed on was [1,2], served is [1]",
+            "openapi → paths → /c: agreed on was null, served is {}",
+        ]
+    );
 }

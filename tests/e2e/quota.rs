@@ -116,8 +116,8 @@ async fn a_plan_changed_beside_the_running_server_counts_for_the_next_upload() {
     assert_eq!((&shown["monthly_candidate_limit"], &shown["remaining_candidates"]), (&json!(null), &json!(null)));
     check_usage(&app, &account).await;
     let history = app.events().of_tenant(account.tenant()).await;
-    let changes = history.iter().filter(|stored| stored.event_type == "PlanChanged").count();
-    assert_eq!(changes, 3, "each change is an event");
+    let entries = history.iter().filter(|stored| stored.event_type == "PlanChanged").count();
+    assert_eq!(entries, 3, "each change is an event");
 }
 
 #[tokio::test]

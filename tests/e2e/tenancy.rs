@@ -60,7 +60,7 @@ fn request(client: &Client, method: &str, path: &str, ids: &BTreeMap<&str, Strin
     for (name, id) in ids {
         named = named.replace(&format!("{{{name}}}"), id);
     }
-    let call = client.call(method.parse::<Method>().unwrap(), &named);
+    let call = client.call(&method.parse::<Method>().unwrap(), &named);
     match (method, path) {
         ("POST", path) if path.contains("/candidates") => call.form(&Form::of(&Resume::unique())),
         ("POST" | "PUT", _) => {
@@ -115,7 +115,7 @@ async fn nobody_gets_in_without_a_token() {
         let forged = request(&client.with_bearer("not.a.token"), method, path, &ids).send().await;
         assert_eq!(forged.problem(401, "invalid_token"), "Could not validate credentials", "{method} {path}");
         // Nor does an unfinished request tell whether there is anything at its path.
-        let bare = client.call(method.parse().unwrap(), &path.replace(['{', '}'], "")).send().await;
+        let bare = client.call(&method.parse().unwrap(), &path.replace(['{', '}'], "")).send().await;
         bare.problem(401, "not_authenticated");
     }
 }
@@ -133,27 +133,25 @@ async fn what_is_public_asks_for_no_token() {
 async fn the_things_of_another_tenant_do_not_exist() {
     let app = SERVER.app(&product_binary());
     let (owner, stranger) = (app.client().account().await, app.client().account().await);
-    let (owned, own) = (candidate_of(&owner).await, candidate_of(&stranger).await);
+    let (ids, strangers) = (candidate_of(&owner).await, candidate_of(&stranger).await);
     app.settled().await;
     let history = async || {
-        let (owners, strangers) = (owner.tenant(), stranger.tenant());
-        (app.events().of_tenant(owners).await.len(), app.events().of_tenant(strangers).await.len())
+        [app.events().of_tenant(owner.tenant()).await.len(), app.events().of_tenant(stranger.tenant()).await.len()]
     };
     let before = history().await;
-    let evaluation = owner.evaluation(&owned["job_id"], &owned["candidate_id"]).await;
+    let evaluation = owner.evaluation(&ids["job_id"], &ids["candidate_id"]).await;
     for (method, path, _) in all().filter(|(_, _, reach)| *reach == Named) {
-        let unknown: BTreeMap<&str, String> = owned.keys().map(|name| (*name, Uuid::now_v7().to_string())).collect();
-        let mut pairs = vec![(owned.clone(), unknown.clone())];
+        let unknown: BTreeMap<&str, String> = ids.keys().map(|name| (*name, Uuid::now_v7().to_string())).collect();
+        let mut pairs = vec![(ids.clone(), unknown.clone())];
         if path.contains("{candidate_id}") {
             // One's own job opens no door to another's candidate, nor the other way round.
             let mixed = |name: &'static str, id: &str| {
-                let mut ids = own.clone();
+                let mut ids = strangers.clone();
                 ids.insert(name, id.to_owned());
                 ids
             };
-            pairs
-                .push((mixed("candidate_id", &owned["candidate_id"]), mixed("candidate_id", &unknown["candidate_id"])));
-            pairs.push((mixed("job_id", &owned["job_id"]), mixed("job_id", &unknown["job_id"])));
+            pairs.push((mixed("candidate_id", &ids["candidate_id"]), mixed("candidate_id", &unknown["candidate_id"])));
+            pairs.push((mixed("job_id", &ids["job_id"]), mixed("job_id", &unknown["job_id"])));
         }
         for (foreign, unknown) in pairs {
             let answer = request(&stranger, method, path, &foreign).send().await;
@@ -163,17 +161,17 @@ async fn the_things_of_another_tenant_do_not_exist() {
         }
     }
     assert_eq!(history().await, before, "somebody changed something");
-    assert_eq!(owner.evaluation(&owned["job_id"], &owned["candidate_id"]).await, evaluation);
+    assert_eq!(owner.evaluation(&ids["job_id"], &ids["candidate_id"]).await, evaluation);
 }
 
 #[tokio::test]
 async fn what_is_ones_own_is_never_anothers() {
     let app = SERVER.app(&product_binary());
     let (owner, stranger) = (app.client().account().await, app.client().account().await);
-    let owned = candidate_of(&owner).await;
+    let ids = candidate_of(&owner).await;
     for (method, path, _) in all().filter(|(method, _, reach)| *reach == Own && *method == "GET") {
         let answer = request(&stranger, method, path, &BTreeMap::new()).send().await.expect(200).text();
-        for secret in owned.values().chain([&owner.email, &owner.tenant().to_string()]) {
+        for secret in ids.values().chain([&owner.email, &owner.tenant().to_string()]) {
             assert!(!answer.contains(secret.as_str()), "{method} {path} tells of another tenant: {answer}");
         }
     }
@@ -181,9 +179,9 @@ async fn what_is_ones_own_is_never_anothers() {
     assert_eq!(stranger.subscription().await["candidates_used_this_month"], 0);
     // A key that another tenant has used opens nothing of theirs.
     let resume = Resume::unique();
-    let theirs = owner.upload(&owned["job_id"], &resume).key("one key").send().await.expect(200).json();
+    let theirs = owner.upload(&ids["job_id"], &resume).key("one key").send().await.expect(200).json();
     let job = stranger.ready_job().await;
     let ours = stranger.upload(&job, &resume).key("one key").send().await.expect(200).json();
     assert_ne!(ours["candidate_id"], theirs["candidate_id"]);
-    owner.settled_candidates(&owned["job_id"], 2).await;
+    owner.settled_candidates(&ids["job_id"], 2).await;
 }

@@ -18,7 +18,8 @@ const PRODUCT: [&str; 4] = [DOMAIN, COMMANDS, PROJECTIONS, GATEWAY];
 
 /// All that the rules may use: nothing that reaches out, looks at a clock or rolls dice.
 const DOMAIN_MAY_USE: &[&str] = &["base64", "chrono", "cqrs-es", "serde", "serde_json", "thiserror", "uuid"];
-/// What the rules must not even reach through others.
+/// What the rules must not even reach through others. (cqrs-es has tokio for its macros; what else of it is compiled is
+/// up to the others.)
 const DOMAIN_NEVER_REACHES: &[&str] =
     &["async-nats", "aws-lc-rs", "axum", "hyper", "object_store", "rand", "reqwest", "sea-query", "sqlx", "tracing"];
 /// Features by which a crate of the rules would look at a clock or roll dice.
@@ -239,10 +240,10 @@ fn entry<'a>(list: &'a mut Value, name: &str) -> &'a mut Value {
 }
 
 /// The sound graph with one more edge.
-fn planted(from: &str, to: &str, kind: Value) -> Vec<String> {
+fn planted(from: &str, to: &str, kind: &Value) -> Vec<String> {
     let mut metadata = sound();
     let node = entry(&mut metadata["resolve"]["nodes"], from);
-    node["deps"].as_array_mut().unwrap().push(edge(&Value::from(to), &kind));
+    node["deps"].as_array_mut().unwrap().push(edge(&Value::from(to), kind));
     Graph::parse(&metadata).crossed()
 }
 
@@ -260,9 +261,9 @@ fn every_crossing_of_a_wall_is_seen() {
         ("axum", "ring", "ring is used by [\"axum\"]"),
         (TESTS, "ring", "ring is used by [\"starscreen-tests\"]"),
     ] {
-        assert_eq!(planted(from, to, Value::Null), [seen], "{from} → {to}");
-        assert_eq!(planted(from, to, Value::from("build")), [seen], "{from} → {to}, to build it");
-        assert_eq!(planted(from, to, Value::from("dev")), [""; 0], "{from} → {to}, in its tests");
+        assert_eq!(planted(from, to, &Value::Null), [seen], "{from} → {to}");
+        assert_eq!(planted(from, to, &Value::from("build")), [seen], "{from} → {to}, to build it");
+        assert_eq!(planted(from, to, &Value::from("dev")), [""; 0], "{from} → {to}, in its tests");
     }
     for (dependency, feature) in [("chrono", "clock"), ("chrono", "now")] {
         let mut metadata = sound();
@@ -302,8 +303,8 @@ fn every_crate_keeps_the_workspaces_lints_and_they_forbid_unsafe_code() {
 /// Habits that a source breaks, with their lines. Tests may leave nothing out, the product nothing undone.
 fn bad_habits(source: &str, is_product: bool) -> Vec<String> {
     let everywhere = [concat!("#[", "allow("), concat!("#![", "allow("), concat!("#[", "ignore")];
-    let in_product = [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("dbg", "!(")];
-    let banned: Vec<&str> = everywhere.into_iter().chain(in_product.into_iter().filter(|_| is_product)).collect();
+    let undone = [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("dbg", "!(")];
+    let banned: Vec<&str> = everywhere.into_iter().chain(undone.into_iter().filter(|_| is_product)).collect();
     let lines = source.lines().enumerate();
     let found = lines.filter(|(_, line)| banned.iter().any(|banned| line.contains(banned)));
     found.map(|(number, line)| format!("{}: {}", number + 1, line.trim())).collect()

@@ -66,33 +66,22 @@ impl TestApp {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// # Panics
-    /// When it is stopped.
     pub fn process_id(&self) -> u32 {
         self.server().as_ref().expect("the server runs").process_id()
     }
 
     /// SIGKILL of the whole process, in the middle of whatever it does.
-    ///
-    /// # Panics
-    /// When it is stopped.
     pub fn kill(&self) {
         self.server().take().expect("the server runs").kill();
     }
 
     /// SIGTERM, and waits for the end.
-    ///
-    /// # Panics
-    /// When it is stopped, or does not stop well.
     pub fn stop(&self) {
         let server = self.server().take().expect("the server runs");
         server.stop(&self.log());
     }
 
     /// Starts the server over what is in its directory. Clients made before find it.
-    ///
-    /// # Panics
-    /// When it does not start.
     pub fn start_again(&self) {
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -56,10 +56,7 @@ impl Client {
     }
 
     /// A path without a slash in front is one of the interface, such as `jobs`.
-    ///
-    /// # Panics
-    /// Never, unless another thread panicked.
-    pub fn call(&self, method: Method, path: &str) -> Call {
+    pub fn call(&self, method: &Method, path: &str) -> Call {
         let path = if path.starts_with('/') { path.to_owned() } else { format!("{PREFIX}/{path}") };
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.base.read().unwrap()));
         if let Some(token) = &self.bearer {
@@ -69,19 +66,19 @@ impl Client {
     }
 
     pub fn get(&self, path: &str) -> Call {
-        self.call(Method::GET, path)
+        self.call(&Method::GET, path)
     }
 
     pub fn post(&self, path: &str) -> Call {
-        self.call(Method::POST, path)
+        self.call(&Method::POST, path)
     }
 
     pub fn put(&self, path: &str) -> Call {
-        self.call(Method::PUT, path)
+        self.call(&Method::PUT, path)
     }
 
     pub fn delete(&self, path: &str) -> Call {
-        self.call(Method::DELETE, path)
+        self.call(&Method::DELETE, path)
     }
 
     /// A new account with an address of its own.
@@ -347,8 +344,6 @@ impl Call {
         Self { request: change(self.request), ..self }
     }
 
-    /// # Panics
-    /// When there is no answer.
     pub async fn send(self) -> Answer {
         let shown = self.shown.clone();
         self.try_send().await.unwrap_or_else(|error| panic!("{shown}: no answer: {error:?}"))
@@ -373,8 +368,6 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// # Panics
-    /// When the answer has another status.
     #[track_caller]
     #[expect(clippy::return_self_not_must_use, reason = "often the check is all")]
     pub fn expect(self, status: u16) -> Self {
@@ -386,8 +379,6 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// # Panics
-    /// When the body is not JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
@@ -400,9 +391,6 @@ impl Answer {
     }
 
     /// Checks that this is a problem of this kind; answers its sentence.
-    ///
-    /// # Panics
-    /// When it is not.
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) -> String {
         assert_eq!(self.status, status, "{}: {}", self.shown, self.text());

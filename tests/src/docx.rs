@@ -8,9 +8,6 @@ const TYPES: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?><T
 const RELATIONS: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/></Relationships>"#;
 
 /// A Word document with these paragraphs.
-///
-/// # Panics
-/// Never: it is written to memory.
 pub fn docx(paragraphs: &[&str]) -> Vec<u8> {
     let body: String = paragraphs.iter().map(|text| paragraph(text)).collect();
     let document = format!(

@@ -78,9 +78,6 @@ impl Events {
     }
 
     /// The whole history, in order.
-    ///
-    /// # Panics
-    /// When an event cannot be read.
     pub async fn all(&self) -> Vec<Stored> {
         let rows = self.rows("SELECT * FROM events ORDER BY position").await;
         rows.iter().map(stored).collect()
@@ -125,6 +122,20 @@ impl Events {
             format!("{lane} {task} {state} after {attempts} tries: {}", error.unwrap_or_default())
         };
         self.rows(sql).await.iter().map(describe).collect()
+    }
+
+    /// For each stream, how long after its first event `from` its first event `to` was recorded.
+    pub async fn milliseconds_between(&self, from: &str, to: &str) -> Vec<f64> {
+        let first = |name| {
+            format!("SELECT aggregate_id, MIN(recorded_at) AS at FROM events WHERE event_type = '{name}' GROUP BY 1")
+        };
+        let sql = format!(
+            "SELECT (julianday(later.at) - julianday(earlier.at)) * 86400000.0
+            FROM ({}) AS earlier JOIN ({}) AS later USING (aggregate_id)",
+            first(from),
+            first(to)
+        );
+        self.rows(&sql).await.iter().map(|row| row.get(0)).collect()
     }
 
     pub async fn receipts(&self) -> i64 {

@@ -36,9 +36,6 @@ pub struct Server {
 
 impl Home {
     /// `binary`: the product.
-    ///
-    /// # Panics
-    /// When the directory cannot be made.
     pub fn new(binary: &Path) -> Self {
         let number = HOMES.fetch_add(1, Ordering::Relaxed);
         let root = std::env::temp_dir().join(format!("starscreen-tests-{}-{number}", std::process::id()));
@@ -69,9 +66,6 @@ impl Home {
     }
 
     /// Runs the product with `arguments` to its end.
-    ///
-    /// # Panics
-    /// When it does not end in time.
     pub fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
         let number = HOMES.fetch_add(1, Ordering::Relaxed);
         let [out, err] = ["out", "err"].map(|name| self.root.join(format!("{name}-{number}")));
@@ -91,9 +85,6 @@ impl Home {
 
     /// Starts a server, on a port of the system's choice unless `environment` says otherwise, and waits until it
     /// listens.
-    ///
-    /// # Panics
-    /// When it ends or does not listen in time.
     pub fn serve(&self, environment: &[(&str, &str)]) -> Server {
         let path = self.root.join("log");
         let log = OpenOptions::new().create(true).append(true).open(&path).unwrap();
@@ -131,8 +122,6 @@ impl Drop for Home {
 }
 
 impl Ended {
-    /// # Panics
-    /// Unless the process ended well.
     #[track_caller]
     #[expect(clippy::return_self_not_must_use, reason = "often the check is all")]
     pub fn succeeded(self) -> Self {
@@ -141,9 +130,6 @@ impl Ended {
     }
 
     /// What it said on its error output.
-    ///
-    /// # Panics
-    /// When the process ended well.
     #[track_caller]
     pub fn refused(self) -> String {
         assert!(!self.status.success(), "it ended well:\n{}{}", self.stdout, self.stderr);
@@ -157,18 +143,12 @@ impl Server {
     }
 
     /// SIGKILL: nothing of it runs any more when this returns.
-    ///
-    /// # Panics
-    /// When it cannot be killed.
     pub fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
     /// Asks it to stop and waits until it has.
-    ///
-    /// # Panics
-    /// When it does not stop in time, or not well.
     pub fn stop(mut self, log: &Log) {
         let asked = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
         assert!(asked.success(), "the server cannot be asked to stop");

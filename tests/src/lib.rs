@@ -2,7 +2,12 @@
 //!
 //! Nothing here waits for a fixed time. What a test waits for it names with [`Log::until`], which looks again and
 //! again and fails with what it saw last and the end of the server's log.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a harness that cannot go on fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a harness that cannot go on fails the test"
+)]
 
 mod app;
 mod client;

@@ -38,9 +38,6 @@ impl ReadModels {
     }
 
     /// Every row of every read model as text, ordered, by table.
-    ///
-    /// # Panics
-    /// When the file cannot be read.
     pub async fn dump(&self) -> BTreeMap<String, Vec<String>> {
         let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%!_!_next' ESCAPE '!'
             AND name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT IN ('projection', 'parked', '_sqlx_migrations')";
@@ -56,9 +53,6 @@ impl ReadModels {
     }
 
     /// The one row that `sql` selects.
-    ///
-    /// # Panics
-    /// When it selects another number of rows.
     pub async fn row(&self, sql: &str) -> SqliteRow {
         let mut found = rows(&self.0, sql).await.unwrap();
         assert_eq!(found.len(), 1, "{sql}");

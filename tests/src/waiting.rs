@@ -33,17 +33,11 @@ impl Log {
     }
 
     /// Looks until `look` finds what it looks for; its `Err` says what is there instead.
-    ///
-    /// # Panics
-    /// When it is not there after [`AT_MOST`].
     pub async fn until<T>(&self, what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
         self.until_at_most(AT_MOST, what, look).await
     }
 
     /// As [`Log::until`], for what takes longer on a busy machine.
-    ///
-    /// # Panics
-    /// When it is not there after `at_most`.
     pub async fn until_at_most<T>(
         &self,
         at_most: Duration,
@@ -63,9 +57,6 @@ impl Log {
     }
 
     /// As [`Log::until`], where there is no runtime.
-    ///
-    /// # Panics
-    /// When it is not there after [`AT_MOST`].
     pub fn until_blocking<T>(&self, what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
         let start = Instant::now();
         loop {

@@ -1,10 +1,11 @@
 //! The rows of one transaction: few multi-row INSERTs for a whole group of commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use sea_query::Value;
 use starscreen_domain::TenantId;
+use uuid::Uuid;
 
 use super::{Append, AppendError, Appended, Lease, NewReceipt};
 use crate::db::{Db, Tx};
@@ -52,16 +53,17 @@ async fn insert_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Res
     let head: Vec<(i64,)> = tx.fetch("SELECT COALESCE(MAX(position), 0) FROM events", vec![]).await?;
     let first = head.first().map_or(0, |(head,)| *head);
     let mut position = first;
-    let mut tenants: BTreeMap<TenantId, i64> = BTreeMap::new();
+    let mut tenants = tenant_heads(tx, group).await?;
     let mut rows = Vec::new();
     let mut appended = Vec::with_capacity(group.len());
     for append in group {
         for event in &append.events {
             position += 1;
-            let tenant_position = match event.tenant_id {
-                Some(tenant) => Some(next_tenant_position(tx, &mut tenants, tenant).await?),
-                None => None,
-            };
+            let tenant_position = event.tenant_id.map(|tenant| {
+                let last = tenants.entry(tenant).or_default();
+                *last += 1;
+                *last
+            });
             rows.push(vec![
                 position.into(),
                 event.tenant_id.map(|tenant| tenant.0).into(),
@@ -83,21 +85,21 @@ async fn insert_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Res
     Ok((first.unsigned_abs() + 1, appended))
 }
 
-/// The tenant's next place in its own history; asks the database once a tenant and transaction.
-async fn next_tenant_position(
-    tx: &mut Tx,
-    tenants: &mut BTreeMap<TenantId, i64>,
-    tenant: TenantId,
-) -> Result<i64, AppendError> {
-    let last = if let Some(last) = tenants.get(&tenant) {
-        *last
-    } else {
-        let sql = "SELECT COALESCE(MAX(tenant_position), 0) FROM events WHERE tenant_id = $1";
-        let rows: Vec<(i64,)> = tx.fetch(sql, vec![tenant.0.into()]).await?;
-        rows.first().map_or(0, |(last,)| *last)
-    };
-    tenants.insert(tenant, last + 1);
-    Ok(last + 1)
+/// Where each tenant's own history ends, in one question for all of them.
+async fn tenant_heads(tx: &mut Tx, group: &[Append]) -> Result<BTreeMap<TenantId, i64>, AppendError> {
+    let tenants: BTreeSet<TenantId> =
+        group.iter().flat_map(|append| &append.events).filter_map(|event| event.tenant_id).collect();
+    let Some(last) = tenants.last().copied() else { return Ok(BTreeMap::new()) };
+    // Filled up with repetitions, so that there are few texts to prepare.
+    let places = tenants.len().next_power_of_two();
+    let asked = tenants.into_iter().chain(std::iter::repeat(last)).take(places).map(|tenant| tenant.0.into()).collect();
+    let values = (1..=places).map(|place| format!("(${place})")).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "SELECT asked.column1, COALESCE((SELECT MAX(tenant_position) FROM events WHERE tenant_id = asked.column1), 0)
+        FROM (VALUES {values}) AS asked"
+    );
+    let heads: Vec<(Uuid, i64)> = tx.fetch(&sql, asked).await?;
+    Ok(heads.into_iter().map(|(tenant, head)| (TenantId(tenant), head)).collect())
 }
 
 async fn insert_receipts(

@@ -131,7 +131,7 @@ fn lay_file(layers: &mut Layers, warnings: &mut Vec<Warning>, text: &str, origin
     for (key, text) in found {
         match table::by_key(&key) {
             Some((setting, key)) => {
-                lay(layers, setting, key.clone(), Value { text, name: key, origin: origin.clone() })
+                lay(layers, setting, key.clone(), Value { text, name: key, origin: origin.clone() });
             }
             None => warnings.push(Warning::UnknownKey { path: path.clone(), key }),
         }

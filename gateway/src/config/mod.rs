@@ -18,6 +18,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use secrecy::SecretString;
 
+use layers::Origin;
+
 pub use error::{ConfigError, Warning, WrongValue};
 pub use layers::LoadOptions;
 pub use plans::{Plan, Plans};
@@ -123,6 +125,13 @@ impl Settings {
     /// Every key with its value in force and where that was set; of secrets only whether they are set.
     pub fn describe(&self) -> &[Described] {
         &self.described
+    }
+
+    /// Whether anybody said what to log, instead of the defaults.
+    pub fn sets_log(&self) -> bool {
+        let default = Origin::Default.to_string();
+        let said = |described: &&Described| described.key == "log.filter" || described.key == "log.level";
+        self.described.iter().filter(said).any(|described| described.origin != default)
     }
 
     pub fn plan(&self, code: &str) -> Option<&Plan> {

@@ -38,8 +38,23 @@ pub struct Plans(Vec<Plan>);
 pub(super) struct Draft {
     pub code: String,
     pub display_name: Option<String>,
-    /// The inner `None`: no limit.
-    pub monthly_limit: Option<Option<u32>>,
+    pub monthly_limit: Option<Limit>,
+}
+
+/// Candidates a billing period may take, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Candidates(u32),
+    Unlimited,
+}
+
+impl Limit {
+    fn candidates(self) -> Option<u32> {
+        match self {
+            Self::Candidates(candidates) => Some(candidates),
+            Self::Unlimited => None,
+        }
+    }
 }
 
 impl Plans {
@@ -58,7 +73,7 @@ impl Plans {
             let missing = |key| ConfigError::IncompletePlan { code: code.clone(), key };
             plans.push(Plan {
                 display_name: display_name.ok_or_else(|| missing("display_name"))?,
-                monthly_limit: monthly_limit.ok_or_else(|| missing("monthly_limit"))?,
+                monthly_limit: monthly_limit.ok_or_else(|| missing("monthly_limit"))?.candidates(),
                 code,
             });
         }

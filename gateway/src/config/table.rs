@@ -102,7 +102,6 @@ pub(super) const TABLE: &[Setting] = &[
         optional: true,
         secret: true, // it may hold a password
         set: |_, _| None,
-        ..ROW
     },
     Setting {
         key: "nats_url",
@@ -112,7 +111,6 @@ pub(super) const TABLE: &[Setting] = &[
         optional: true,
         secret: true, // it may hold a password
         set: |_, _| None,
-        ..ROW
     },
     Setting {
         key: "rate_limits",
@@ -177,7 +175,6 @@ pub(super) const TABLE: &[Setting] = &[
             let secret = (found.text.len() >= MIN_SECRET_BYTES).then(|| SecretString::from(found.text));
             set(&mut draft.settings.tokens.secret, secret.map(Some))
         },
-        ..ROW
     },
     Setting {
         key: "tokens.algorithm",
@@ -216,7 +213,6 @@ pub(super) const TABLE: &[Setting] = &[
             let key = crate::data_dir::is_master_key(found.text).then(|| SecretString::from(found.text));
             set(&mut draft.settings.keys.master, key.map(Some))
         },
-        ..ROW
     },
     Setting {
         key: "keys.master_file",
@@ -329,7 +325,7 @@ pub(super) const TABLE: &[Setting] = &[
         about: "Stripe's price of the plan STARTER.",
         allowed: PRICE,
         optional: true,
-        set: |draft, found| set(&mut draft.settings.stripe.price_id_starter, price(found)),
+        set: |draft, found| set(&mut draft.settings.stripe.price_id_starter, price(found).map(Some)),
         ..ROW
     },
     Setting {
@@ -338,7 +334,7 @@ pub(super) const TABLE: &[Setting] = &[
         about: "Stripe's price of the plan SMALL_BUSINESS.",
         allowed: PRICE,
         optional: true,
-        set: |draft, found| set(&mut draft.settings.stripe.price_id_small_business, price(found)),
+        set: |draft, found| set(&mut draft.settings.stripe.price_id_small_business, price(found).map(Some)),
         ..ROW
     },
     Setting {
@@ -347,7 +343,7 @@ pub(super) const TABLE: &[Setting] = &[
         about: "Stripe's price of the plan PROFESSIONAL.",
         allowed: PRICE,
         optional: true,
-        set: |draft, found| set(&mut draft.settings.stripe.price_id_professional, price(found)),
+        set: |draft, found| set(&mut draft.settings.stripe.price_id_professional, price(found).map(Some)),
         ..ROW
     },
     Setting {
@@ -356,7 +352,7 @@ pub(super) const TABLE: &[Setting] = &[
         about: "Stripe's price of the plan ENTERPRISE, each month.",
         allowed: PRICE,
         optional: true,
-        set: |draft, found| set(&mut draft.settings.stripe.price_id_enterprise_base, price(found)),
+        set: |draft, found| set(&mut draft.settings.stripe.price_id_enterprise_base, price(found).map(Some)),
         ..ROW
     },
     Setting {
@@ -365,7 +361,7 @@ pub(super) const TABLE: &[Setting] = &[
         about: "Stripe's price of the plan ENTERPRISE, each candidate.",
         allowed: PRICE,
         optional: true,
-        set: |draft, found| set(&mut draft.settings.stripe.price_id_enterprise_usage, price(found)),
+        set: |draft, found| set(&mut draft.settings.stripe.price_id_enterprise_usage, price(found).map(Some)),
         ..ROW
     },
     Setting {
@@ -396,9 +392,8 @@ fn parallel(found: &Found<'_>) -> Option<usize> {
     values::number(found.text, 1..=64)
 }
 
-#[expect(clippy::option_option, reason = "the outer one is whether the value is allowed, the inner what is set")]
-fn price(found: &Found<'_>) -> Option<Option<String>> {
-    found.text.starts_with("price_").then(|| Some(found.text.to_owned()))
+fn price(found: &Found<'_>) -> Option<String> {
+    found.text.starts_with("price_").then(|| found.text.to_owned())
 }
 
 fn set<T>(place: &mut T, value: Option<T>) -> Option<()> {
@@ -472,9 +467,10 @@ pub(super) fn settle(working_dir: &Path, layers: &Layers) -> Result<Settings, Co
 fn describe(layers: &Layers) -> Vec<Described> {
     let mut described = Vec::new();
     for setting in TABLE {
-        let keys: Vec<String> = match setting.key.contains('*') {
-            true => layers.keys().filter(|key| starred(setting.key, key).is_some()).cloned().collect(),
-            false => vec![setting.key.to_owned()],
+        let keys: Vec<String> = if setting.key.contains('*') {
+            layers.keys().filter(|key| starred(setting.key, key).is_some()).cloned().collect()
+        } else {
+            vec![setting.key.to_owned()]
         };
         for key in keys {
             let value = layers.get(&key);

@@ -243,7 +243,7 @@ fn numbers_switches_and_lists_may_be_written_as_toml_has_them() {
     let settings = nothing().file("starscreen.toml", own).settings();
     assert!(!settings.rate_limits);
     assert_eq!(settings.cors_origins, ["https://a.example"]);
-    assert_eq!(settings.openai.temperature, 1.0);
+    assert_eq!(settings.openai.temperature.to_string(), "1");
     assert_eq!(settings.plan("free").unwrap().monthly_limit, Some(1_000));
     assert!(settings.plan("starter").unwrap().metered());
     assert_eq!(settings.plan("free").unwrap().display_name, "Free", "what a file leaves out stays");
@@ -352,8 +352,10 @@ fn a_secret_has_32_bytes_or_more() {
 
 #[test]
 fn unknown_names_warn_and_the_rest_of_the_environment_does_not() {
+    let own = "lisden = \"127.0.0.1:1\"\nconfig = \"a.toml\"\n[openai]\napi_kee = \"sk-1\"\n\
+        [plan.free]\nmonthly_limit = 1";
     let given = nothing()
-        .file("starscreen.toml", "lisden = \"127.0.0.1:1\"\nconfig = \"a.toml\"\n[openai]\napi_kee = \"sk-1\"\n[plan.free]\nmonthly_limit = 1")
+        .file("starscreen.toml", own)
         .file(".env", "OPENAI_API_KEE=sk-1\nREDIS_HOST=redis")
         .variable("STARSCREEN_LISDEN", "127.0.0.1:1")
         .variable("PATH", "/bin")

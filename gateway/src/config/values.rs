@@ -4,6 +4,8 @@ use std::{ops::RangeInclusive, str::FromStr};
 
 use tracing_subscriber::EnvFilter;
 
+use super::plans::Limit;
+
 /// What the guide prints where a value of one's own belongs; starting with one of these means that nothing was set.
 const PLACEHOLDERS: &[&str] =
     &["sk-proj-YOUR_KEY_HERE", "YOUR_SECRET_KEY_HERE", "sk_test_YOUR_KEY_HERE", "whsec_YOUR_SECRET_HERE", "price_..."];
@@ -29,9 +31,11 @@ pub(super) fn number<T: FromStr + PartialOrd>(text: &str, allowed: RangeInclusiv
     text.parse().ok().filter(|number| allowed.contains(number))
 }
 
-/// A limit, or none: `unlimited`.
-pub(super) fn limit(text: &str) -> Option<Option<u32>> {
-    if text.eq_ignore_ascii_case("unlimited") { Some(None) } else { text.parse().ok().map(Some) }
+pub(super) fn limit(text: &str) -> Option<Limit> {
+    if text.eq_ignore_ascii_case("unlimited") {
+        return Some(Limit::Unlimited);
+    }
+    text.parse().ok().map(Limit::Candidates)
 }
 
 pub(super) fn label(text: &str) -> Option<String> {
@@ -151,10 +155,8 @@ mod tests {
             (switch("On"), switch("FALSE"), switch("1"), switch("ja")),
             (Some(true), Some(false), Some(true), None)
         );
-        assert_eq!(
-            (limit("Unlimited"), limit("0"), limit("-1"), limit("5.0")),
-            (Some(None), Some(Some(0)), None, None)
-        );
+        let limits = [limit("Unlimited"), limit("0"), limit("-1"), limit("5.0")];
+        assert_eq!(limits, [Some(Limit::Unlimited), Some(Limit::Candidates(0)), None, None]);
         assert_eq!(
             (number("0.2", 0.0..=2.0), number("NaN", 0.0..=2.0), number("2.1", 0.0..=2.0)),
             (Some(0.2), None, None)

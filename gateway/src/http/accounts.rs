@@ -26,16 +26,13 @@ use super::{
     visible::{self, Visible},
 };
 use crate::{
+    config::Plan,
     passwords::{PasswordError, broken_rules},
     tokens::TokenSubject,
 };
 
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(register))
-        .routes(routes!(login))
-        .routes(routes!(refresh))
-        .routes(routes!(me))
+    OpenApiRouter::new().routes(routes!(register)).routes(routes!(login)).routes(routes!(refresh)).routes(routes!(me))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -49,7 +46,7 @@ pub struct UserRegisterRequest {
     pub company_name: Option<String>,
 }
 
-/// JSON with `email` (or `username`), or the form of OAuth2's password grant.
+/// JSON with `email` (or `username`), or the form of the password grant of OAuth2.
 #[derive(Deserialize, ToSchema)]
 pub struct UserLoginRequest {
     /// The e-mail address.
@@ -101,12 +98,12 @@ async fn register(
     }
     let full_name = optional("full_name", body.full_name)?;
     let company_name = optional("company_name", body.company_name)?;
-    let plan = app.settings.plan("free").map(|plan| plan.terms()).ok_or_else(no_free_plan)?;
+    let plan = app.settings.plan("free").map(Plan::terms).ok_or_else(no_free_plan)?;
     let broken = broken_rules(&body.password);
     if let Some(rule) = broken.first() {
         return Err(ApiError::invalid("body", "password", rule.to_string()));
     }
-    let password_hash = app.passwords.hash(body.password).await.map_err(password_problem)?;
+    let password_hash = app.passwords.hash(body.password).await.map_err(|error| password_problem(&error))?;
     let (tenant, user) = (TenantId(Uuid::now_v7()), UserId(Uuid::now_v7()));
     let context = Context { traceparent: request.traceparent, ..Context::new(tenant, Actor::User(user), Utc::now()) };
     let created_at = context.at;
@@ -138,7 +135,7 @@ async fn register(
 
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
-/// Signs in. Takes JSON or the form of OAuth2's password grant, with the e-mail address as `username`.
+/// Signs in. Takes JSON or the form of the password grant of OAuth2, with the e-mail address as `username`.
 #[utoipa::path(post, path = "/auth/login", operation_id = "login", tag = "Accounts",
     request_body(content((UserLoginRequest = "application/json"), (UserLoginRequest = "application/x-www-form-urlencoded"))),
     responses((status = 200, body = TokenResponse), (status = 401, body = Problem), (status = 422, body = Problem)))]
@@ -151,10 +148,10 @@ async fn login(State(app): State<App>, Credentials(given): Credentials) -> Resul
         None => None,
     };
     let (Some((tenant, user)), Some((_, hash))) = (holder, stored) else {
-        app.passwords.verify_nobody(given.password).await.map_err(password_problem)?; // as long as for an account that exists
+        app.passwords.verify_nobody(given.password).await.map_err(|error| password_problem(&error))?; // as long as for an account that exists
         return Err(incorrect());
     };
-    if !app.passwords.verify(given.password, hash).await.map_err(password_problem)? {
+    if !app.passwords.verify(given.password, hash).await.map_err(|error| password_problem(&error))? {
         return Err(incorrect());
     }
     let row = app.reads.accounts().get(tenant, user).await?;
@@ -205,12 +202,7 @@ impl FromRequest<App> for Credentials {
 fn issue(app: &App, tenant: TenantId, user: UserId, row: Option<UserResponse>) -> Result<TokenResponse, ApiError> {
     let subject = TokenSubject { user_id: user, tenant_id: tenant, is_admin: false };
     let pair = app.tokens.issue_pair(subject, Utc::now()).map_err(|error| ApiError::internal(&error))?;
-    Ok(TokenResponse {
-        access_token: pair.access,
-        refresh_token: pair.refresh,
-        token_type: "bearer",
-        user: row,
-    })
+    Ok(TokenResponse { access_token: pair.access, refresh_token: pair.refresh, token_type: "bearer", user: row })
 }
 
 fn answer(row: AccountRow) -> UserResponse {
@@ -227,10 +219,12 @@ fn answer(row: AccountRow) -> UserResponse {
     }
 }
 
-fn password_problem(error: PasswordError) -> ApiError {
+fn password_problem(error: &PasswordError) -> ApiError {
     match error {
-        PasswordError::Busy => ApiError::new(Code::Unavailable, "Too many people are signing in at this moment. Please try again."),
-        PasswordError::Hash(_) | PasswordError::NoRandomness | PasswordError::CutOff => ApiError::internal(&error),
+        PasswordError::Busy => {
+            ApiError::new(Code::Unavailable, "Too many people are signing in at this moment. Please try again.")
+        }
+        PasswordError::Hash(_) | PasswordError::NoRandomness | PasswordError::CutOff => ApiError::internal(error),
     }
 }
 
@@ -271,7 +265,9 @@ mod tests {
         for good in ["a@b.example", "first.last+tag@sub.example.org", "jörg@beispiel.example"] {
             assert!(is_email(good), "{good}");
         }
-        for bad in ["", "a", "a@b", "@b.example", "a@", "a b@c.example", "a@b..example", "a@@b.example", "a@b.example\n"] {
+        for bad in
+            ["", "a", "a@b", "@b.example", "a@", "a b@c.example", "a@b..example", "a@@b.example", "a@b.example\n"]
+        {
             assert!(!is_email(bad), "{bad}");
         }
     }

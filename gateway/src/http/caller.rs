@@ -1,11 +1,10 @@
 //! Who calls. A handler that takes a [`Caller`] is for signed-in users; without it there is no tenant to ask about.
 
-
-
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::Utc;
 use starscreen_commands::{Context, Idempotency};
 use starscreen_domain::{Actor, TenantId, UserId};
@@ -84,10 +83,7 @@ impl Request {
     pub fn context(&self, caller: Caller, request_hash: impl FnOnce() -> String) -> Context {
         Context {
             traceparent: self.traceparent.clone(),
-            idempotency: self
-                .idempotency_key
-                .clone()
-                .map(|key| Idempotency { key, request_hash: request_hash() }),
+            idempotency: self.idempotency_key.clone().map(|key| Idempotency { key, request_hash: request_hash() }),
             ..Context::new(caller.tenant, Actor::User(caller.user), Utc::now())
         }
     }
@@ -100,7 +96,7 @@ pub fn request_hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
         digest.update(&(part.len() as u64).to_be_bytes());
         digest.update(part);
     }
-    digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    URL_SAFE_NO_PAD.encode(digest.finish())
 }
 
 /// The hash of a request whose body is JSON.
@@ -108,4 +104,3 @@ pub fn json_hash<T: serde::Serialize>(method: &str, path: &str, body: &T) -> Str
     let body = serde_json::to_vec(body).unwrap_or_default(); // our own request types always serialise
     request_hash([method.as_bytes(), path.as_bytes(), body.as_slice()])
 }
-

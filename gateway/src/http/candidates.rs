@@ -7,10 +7,10 @@ use axum::{
     routing::post,
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
 use starscreen_commands::{self as commands, ports::ObjectsError};
-use starscreen_domain::{CandidateId, JobId, candidate::Quote};
+use starscreen_domain::{CandidateId, JobId, candidate::Quote, score::Score};
 use starscreen_projections::candidate_status::{self, CandidateStatusRow};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -108,10 +108,11 @@ pub struct CandidateResponse {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EvaluationResponse {
     pub match_score: Option<f64>,
-    /// By category name.
+    /// By category name, in the rubric's order.
     #[schema(value_type = Object, example = json!({"Welding": {"score": 82, "importance": 5, "reasoning": "…",
         "evidence": [{"quote": "TIG and MIG welding", "start": 120, "end": 139}]}}))]
-    pub category_scores: Map<String, Value>,
+    #[serde(serialize_with = "in_order")]
+    pub category_scores: Vec<(String, Value)>,
     pub summary: String,
     pub pros: Vec<String>,
     pub cons: Vec<String>,
@@ -267,7 +268,7 @@ async fn evaluation(
         .map(|grade| {
             let evidence: Vec<Value> = grade.evidence.iter().map(quoted).collect();
             let entry = json!({
-                "score": grade.score.map(|score| score.points()),
+                "score": grade.score.map(Score::points),
                 "importance": importance(&grade.category_id),
                 "reasoning": grade.reasoning,
                 "evidence": evidence,
@@ -353,6 +354,11 @@ fn listed(row: CandidateStatusRow) -> CandidateListResponse {
         needs_review: row.needs_review,
         created_at: row.uploaded_at,
     }
+}
+
+/// An object whose entries stay in their order.
+fn in_order<S: Serializer>(entries: &[(String, Value)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(entries.iter().map(|(name, value)| (name, value)))
 }
 
 fn quoted(quote: &Quote) -> Value {

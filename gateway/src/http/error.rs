@@ -93,7 +93,7 @@ pub struct Problem {
     /// Leads to a page that explains the problem and its remedies.
     #[serde(rename = "type")]
     #[schema(example = "/errors/quota_exhausted")]
-    pub problem_type: String,
+    pub page: String,
     pub title: &'static str,
     pub status: u16,
     /// A sentence a person can act on.
@@ -158,7 +158,10 @@ impl ApiError {
     /// Our fault, or our store's: logged here, since the caller learns no more than that.
     pub fn unavailable(error: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = %chain(error), "request failed: a store is unavailable");
-        Self::new(Code::Unavailable, "The service cannot reach its storage right now. Nothing was changed; please try again.")
+        Self::new(
+            Code::Unavailable,
+            "The service cannot reach its storage right now. Nothing was changed; please try again.",
+        )
     }
 
     pub fn internal(error: &(dyn Error + 'static)) -> Self {
@@ -182,16 +185,14 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (name, status, title) = self.code.facts();
         let body = Problem {
-            problem_type: format!("/errors/{name}"),
+            page: format!("/errors/{name}"),
             title,
             status: status.as_u16(),
             detail: self.detail,
             errors: self.errors,
         };
         let mut response = (status, Json(body)).into_response();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response.headers_mut().extend(self.headers);
         response
     }

@@ -234,7 +234,11 @@ const MAX_LOCATION_CHARS: usize = 200;
 fn location(text: Option<String>) -> Result<Option<String>, ApiError> {
     let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     if text.as_ref().is_some_and(|text| text.chars().count() > MAX_LOCATION_CHARS) {
-        return Err(ApiError::invalid("body", "location", format!("must have at most {MAX_LOCATION_CHARS} characters")));
+        return Err(ApiError::invalid(
+            "body",
+            "location",
+            format!("must have at most {MAX_LOCATION_CHARS} characters"),
+        ));
     }
     Ok(text)
 }

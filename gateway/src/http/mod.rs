@@ -118,10 +118,11 @@ fn without_trailing_slash(mut request: Request) -> Request {
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
-    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let any = origins.iter().any(|origin| origin == "*");
+    let listed = origins.iter().filter_map(|origin| origin.parse().ok()).collect::<Vec<HeaderValue>>();
     CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
-        .allow_credentials(true)
+        .allow_origin(if any { AllowOrigin::any() } else { AllowOrigin::list(listed) })
+        .allow_credentials(!any) // a page from anywhere never gets to use a browser's credentials
         .allow_methods(AllowMethods::list([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS]))
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([

@@ -3,15 +3,9 @@
 use axum::extract::{FromRequest, Multipart, Request as HttpRequest, multipart::MultipartError};
 use starscreen_commands::{
     CommandError, Context,
-    candidate::{self, Upload, Uploaded},
+    candidate::{self, NewResume, Uploaded},
 };
-use starscreen_domain::{
-    CandidateId, JobId, UsageId,
-    candidate::{Contact, UploadResume},
-    job::Job,
-    usage::UsageError,
-};
-use uuid::Uuid;
+use starscreen_domain::{JobId, candidate::Contact, job::Job, usage::UsageError};
 
 use super::{
     App,
@@ -167,28 +161,15 @@ async fn take_in_attached(
         // Decided again, and for good, in the commit; this spares the work for what cannot fit.
         return Err(CommandError::from(UsageError::LimitReached { used, limit }).into());
     }
-    let id = CandidateId(Uuid::now_v7());
-    let (key, new_key) = app.vault.new_subject_key(caller.tenant, id.0, None).await?;
-    let blob_key = format!("{}/{id}/file", caller.tenant);
-    let given = serde_json::to_string(&form.given).map_err(|error| ApiError::internal(&error))?;
-    let command = UploadResume {
-        job_id: job,
-        usage_id: UsageId::default(),
-        blob_key: blob_key.clone(),
+    let resume = NewResume {
+        job,
+        file_name: form.file_name,
         file_kind: kind.to_string(),
-        size_bytes: form.content.len() as u64,
-        content_hash: app.vault.content_hash(caller.tenant, &form.content),
-        file_name: key.seal("file_name", &form.file_name)?,
-        given: (form.given != Contact::default()).then(|| key.seal("given", &given)).transpose()?,
+        content: form.content,
+        given: form.given,
         uploaded_by: caller.user,
     };
-    app.objects.put(&blob_key, key.seal_bytes("file", &form.content)?).await?;
-    let upload = Upload { candidate: id, key: new_key, command };
-    let outcome = candidate::upload_resume(&app.bus, context, upload).await;
-    let ours = outcome.as_ref().is_ok_and(|committed| !committed.replayed);
-    if !ours && let Err(error) = app.objects.delete(&blob_key).await {
-        tracing::warn!(error = %error, "a file without a candidate is left behind");
-    }
+    let outcome = candidate::take_in(&app.bus, app.vault.as_ref(), app.objects.as_ref(), context, resume).await;
     match outcome {
         Ok(committed) => Ok(Taken { uploaded: committed.output, position: committed.position }),
         Err(CommandError::NotFound("job")) => Err(unknown_job(job)),

@@ -29,7 +29,8 @@ pub(crate) struct Log {
     unreadable: Mutex<HashSet<u64>>,
     missing: Mutex<HashSet<u64>>,
     failures: AtomicUsize,
-    head_lag: AtomicUsize,
+    /// Answers of `head` that are out of date, and by how many events.
+    head_lag: Mutex<(usize, usize)>,
     most_at_once: AtomicUsize,
     added: Notify,
 }
@@ -89,9 +90,9 @@ impl Log {
         self.failures.store(reads, Ordering::SeqCst);
     }
 
-    /// The next answer of `head` is so many events old.
-    pub(crate) fn next_head_lags(&self, events: usize) {
-        self.head_lag.store(events, Ordering::SeqCst);
+    /// The next `answers` of `head` are so many events old.
+    pub(crate) fn let_head_lag(&self, answers: usize, events: usize) {
+        *self.head_lag.lock().unwrap() = (answers, events);
     }
 
     /// Reads give at most so many, and give way to others first.
@@ -128,8 +129,13 @@ impl Feed for Log {
     }
 
     async fn head(&self) -> Result<u64, FeedError> {
-        let lag = self.head_lag.swap(0, Ordering::SeqCst);
-        Ok(self.events.lock().unwrap().len().saturating_sub(lag) as u64)
+        let mut lag = self.head_lag.lock().unwrap();
+        let head = self.events.lock().unwrap().len();
+        if lag.0 == 0 {
+            return Ok(head as u64);
+        }
+        lag.0 -= 1;
+        Ok(head.saturating_sub(lag.1) as u64)
     }
 }
 

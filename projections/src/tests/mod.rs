@@ -9,6 +9,5 @@ mod poison;
 mod reads;
 mod rebuild;
 mod runner;
-mod speed;
 mod tenancy;
 mod waiting;
