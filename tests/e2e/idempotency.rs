@@ -45,8 +45,9 @@ async fn a_key_is_good_for_one_request_only() {
     account.upload(&job, &resume).key("key").send().await.expect(200);
     let sentence = "This Idempotency-Key was used for another request. Use a new key for a new request.";
     let renamed = Resume { file_name: "renamed.docx".to_owned(), ..resume.clone() };
+    let other_content = Resume { file_name: resume.file_name.clone(), ..Resume::unique() };
     for call in [
-        account.upload(&job, &Resume::unique()),
+        account.upload(&job, &other_content),
         account.upload(&job, &renamed),
         account.upload(&other_job, &resume),
         account.post(&format!("jobs/{job}/candidates/upload")).form(&Form::of(&resume).field("first_name", "Alex")),

@@ -355,6 +355,8 @@ fn two_places_never_read_the_same() {
         Bound { purpose: Purpose::Field, tenant: tenant(1), subject: person(1), field: "" },
         Bound { purpose: Purpose::SubjectKey, tenant: tenant(1), subject: person(1), field: "" },
         Bound { purpose: Purpose::TenantKey, tenant: tenant(1), subject: person(1), field: "" },
+        Bound { purpose: Purpose::Field, tenant: tenant(2), subject: person(1), field: "" },
+        Bound { purpose: Purpose::Field, tenant: tenant(1), subject: person(2), field: "" },
         Bound { purpose: Purpose::Field, tenant: TenantId(person(1)), subject: tenant(1).0, field: "" },
         Bound { purpose: Purpose::Field, tenant: tenant(1), subject: person(1), field: "\0" },
     ];
@@ -365,4 +367,14 @@ fn two_places_never_read_the_same() {
             assert_eq!(cipher.open(other, &sealed).is_ok(), sealed_at == opened_at, "{sealed_at} at {opened_at}");
         }
     }
+}
+
+#[test]
+fn every_new_key_is_another() {
+    let (place, parent) = (subject_binding(tenant(1), person(1)), Cipher::new(&[7; 32]).unwrap());
+    let (first, _) = parent.new_wrapped(&place).unwrap();
+    let (second, _) = parent.new_wrapped(&place).unwrap();
+    let sealed = first.seal(&place, b"clear").unwrap();
+    assert!(first.open(&place, &sealed).is_ok());
+    assert!(second.open(&place, &sealed).is_err());
 }
