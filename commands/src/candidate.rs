@@ -189,7 +189,12 @@ pub async fn take_in(
     };
     objects.put(&blob_key, key.seal_bytes("file", &resume.content)?).await?;
     let outcome = upload_resume(bus, context, Upload { candidate, key: new_key, command }).await;
-    let kept = outcome.as_ref().is_ok_and(|committed| !committed.replayed);
+    let kept = match &outcome {
+        Ok(committed) => !committed.replayed,
+        // Whether it is committed is not known: better an orphan, which is swept, than a candidate without a file.
+        Err(CommandError::Unavailable(_) | CommandError::Stopped) => true,
+        Err(_) => false,
+    };
     if !kept && let Err(error) = objects.delete(&blob_key).await {
         tracing::warn!(error = %error, "a file without a candidate is left behind");
     }

@@ -1,7 +1,7 @@
 //! Upcasters: pure steps that bring a stored event of an older version to the current one.
 //!
 //! Every reader goes through here, so rules and projectors only know current shapes. There are none yet: all events
-//! are of version 1. A new version adds its step to [`UPCASTERS`] and keeps its golden sample for ever.
+//! are of version 1. A new version adds its step to `UPCASTERS` and keeps its golden sample for ever.
 
 use serde_json::Value;
 

@@ -20,6 +20,8 @@ use crate::config::KeySettings;
 
 const LOCK: &str = "lock";
 const MASTER_KEY: &str = "master.key";
+pub const WRITE_DB: &str = "write.db";
+pub const READ_DB: &str = "read.db";
 const MASTER_CHECK: &str = "master.check";
 const JWT_SECRET: &str = "jwt.secret";
 
@@ -89,14 +91,23 @@ impl DataDir {
         &self.root
     }
 
+    /// Makes the file, if need be, and lets nobody but its owner read it.
+    ///
+    /// # Errors
+    /// When it can be neither made nor changed.
+    pub fn keep_private(&self, name: &str) -> Result<(), DataDirError> {
+        let file = self.root.join(name);
+        keep_private(&file).map_err(|source| unusable(&file, source))
+    }
+
     /// The truth; losing it is losing everything.
     pub fn write_db(&self) -> PathBuf {
-        self.root.join("write.db")
+        self.root.join(WRITE_DB)
     }
 
     /// Rebuilds itself when it is deleted.
     pub fn read_db(&self) -> PathBuf {
-        self.root.join("read.db")
+        self.root.join(READ_DB)
     }
 
     pub fn objects(&self) -> PathBuf {
@@ -265,6 +276,18 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&draft, path)?;
     sync_parent(path)
+}
+
+#[cfg(unix)]
+fn keep_private(file: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Makes a directory that only its owner can look into, with all above it; on disk when this returns.

@@ -11,6 +11,7 @@ mod operator;
 pub mod outbound;
 mod passwords;
 pub mod roles;
+mod sweep;
 mod telemetry;
 mod tokens;
 

@@ -14,10 +14,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Settings,
-    data_dir::{DataDir, DataDirError},
-    http::{self, AppState},
+    data_dir::{DataDir, DataDirError, READ_DB, WRITE_DB},
+    http::{self, AppState, UploadMemory},
     outbound::{extract::Extractor, feed::LogFeed, keys::Keys, objects::ObjectFiles, offline::OfflineScorer},
     passwords::Passwords,
+    sweep,
     tokens::Tokens,
 };
 
@@ -66,6 +67,10 @@ impl Opened {
     /// A [`StartError`] that says what is in the way.
     pub async fn open(settings: &Settings, dir: &DataDir) -> Result<Self, StartError> {
         let master = dir.master_key(&settings.keys)?;
+        // SQLite gives its side files the mode of the database.
+        for database in [WRITE_DB, READ_DB] {
+            dir.keep_private(database)?;
+        }
         let write = WriteSide::open(&dir.write_db(), SOURCE).await?;
         let reads = ReadModels::open(dir.read_db()).await?;
         let vault = Arc::new(Keys::new(&master, write.registry.clone())?);
@@ -110,6 +115,9 @@ impl Background {
         };
         let stop_workers = CancellationToken::new();
         let tracker = TaskTracker::new();
+        let (objects, registry) = (opened.objects.clone(), opened.write.registry.clone());
+        let stop_sweep = stop_workers.clone();
+        tracker.spawn(async move { stop_sweep.run_until_cancelled(sweep::run(&objects, &registry)).await });
         for lane in Lane::ALL {
             let parallel = match lane {
                 Lane::Extract => settings.workers.extract_parallel,
@@ -158,15 +166,15 @@ pub async fn serve(settings: Arc<Settings>) -> Result<(), StartError> {
     }
     let app = Arc::new(AppState {
         bus: opened.write.bus.clone(),
-        queue: opened.write.queue.clone(),
         reads: opened.reads.clone(),
         vault: opened.vault.clone(),
         objects: opened.objects.clone(),
         passwords: Passwords::new(std::thread::available_parallelism().map_or(2, usize::from)),
         tokens: Tokens::new(&secret, &settings.tokens),
         settings: Arc::clone(&settings),
+        upload_memory: UploadMemory::default(),
     });
-    let stop_asked_for = stop_asked_for().map_err(StartError::Serve)?;
+    let mut stop_asked_for = StopAskedFor::listen().map_err(StartError::Serve)?;
     tracing::info!(
         http.address = %address,
         data_dir = %settings.data_dir.display(),
@@ -175,9 +183,12 @@ pub async fn serve(settings: Arc<Settings>) -> Result<(), StartError> {
     let stopping = CancellationToken::new();
     let stopped = stopping.clone();
     tokio::spawn(async move {
-        stop_asked_for.await;
-        tracing::info!("stop asked for: finishing what has begun");
+        stop_asked_for.recv().await;
+        tracing::info!("stop asked for: finishing what has begun; ask again to stop at once");
         stopped.cancel();
+        stop_asked_for.recv().await;
+        tracing::warn!("stopped at once; what had begun is taken up at the next start");
+        std::process::exit(130);
     });
     let drain = stopping.clone();
     let server = axum::serve(listener, http::make_service(app)).with_graceful_shutdown(stopping.cancelled_owned());
@@ -201,25 +212,24 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
-/// Ctrl-C or SIGTERM, listened for from here on.
+/// Ctrl-C and SIGTERM, listened for from its making on.
 #[cfg(unix)]
-fn stop_asked_for() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
+struct StopAskedFor {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
 }
 
-#[cfg(not(unix))]
-fn stop_asked_for() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+#[cfg(unix)]
+impl StopAskedFor {
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    })
+    }
 }

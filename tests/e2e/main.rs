@@ -17,6 +17,7 @@ mod rebuild;
 mod settings;
 mod tenancy;
 mod tokens;
+mod uploads;
 mod walls;
 
 use std::path::PathBuf;

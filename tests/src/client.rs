@@ -40,6 +40,11 @@ impl Client {
         Self { http, base, log, bearer: None }
     }
 
+    /// Host and port, for what is written by hand.
+    pub fn address(&self) -> String {
+        self.base.read().unwrap().trim_start_matches("http://").to_owned()
+    }
+
     pub fn log(&self) -> &Log {
         &self.log
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     Store,
-    stage::{assert_gapless, at_once},
+    stage::{assert_gapless, at_once, within_patience},
 };
 use crate::append::{
     Append, AppendError, Lease, MAX_EVENT_BYTES, NewCandidate, NewCredential, NewEvent, NewKey, NewReceipt, NewWork,
@@ -270,21 +270,25 @@ pub async fn a_long_append_is_one_commit(store: Store) {
 
 pub async fn what_waits_at_the_stop_is_written_and_the_rest_refused(store: Store) {
     let tenant = a_tenant();
-    let outcomes = at_once(200, |index| {
-        let writer = store.writer.clone();
-        async move {
-            if index == 100 {
-                writer.stop().await;
-            }
-            writer.append(Append { events: vec![event(tenant, Uuid::now_v7(), 1)], ..Append::default() }).await
-        }
-    })
-    .await;
-
-    let written = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-    for outcome in &outcomes {
-        assert!(matches!(outcome, Ok(_) | Err(AppendError::Stopped)), "{outcome:?}");
+    let another = || {
+        let (writer, events) = (store.writer.clone(), vec![event(tenant, Uuid::now_v7(), 1)]);
+        Box::pin(async move { writer.append(Append { events, ..Append::default() }).await })
+    };
+    let busy = store.db.begin().await.unwrap(); // nobody else can write now
+    let mut waiting: Vec<_> = (0..20).map(|_| another()).collect();
+    for append in &mut waiting {
+        assert!(futures::poll!(append).is_pending());
     }
-    assert!(outcomes[100].is_err(), "nothing is taken after the stop");
-    assert_eq!(store.log.head().await.unwrap(), written as u64, "what was answered is what is stored");
+    let mut stopping = Box::pin(store.writer.stop());
+    assert!(futures::poll!(&mut stopping).is_pending());
+    drop(busy);
+
+    within_patience(stopping).await;
+
+    for append in waiting {
+        append.await.expect("it was taken before the stop");
+    }
+    assert_eq!(store.log.head().await.unwrap(), 20);
+    let late = another().await;
+    assert!(matches!(late, Err(AppendError::Stopped)), "{late:?}");
 }

@@ -182,6 +182,11 @@ where
     results
 }
 
+/// What must happen, or the contract is broken.
+pub async fn within_patience<T>(awaited: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, awaited).await.expect("it does not come")
+}
+
 /// Looks again and again until `found` answers; panics when [`PATIENCE`] is over.
 pub async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
     let begin = tokio::time::Instant::now();

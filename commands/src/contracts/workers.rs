@@ -16,7 +16,7 @@ use super::{
     Store,
     crew::{Crew, until_all_is_done, upload},
     scripted::{Scripted, ScriptedKey, Step},
-    stage::{self, Tenant, history, until},
+    stage::{self, Tenant, history, until, within_patience},
 };
 use crate::{
     candidate::billing_period,
@@ -288,7 +288,7 @@ pub async fn an_upload_after_the_deletion_of_its_job_is_deleted(store: Store) {
             .await
         }
     });
-    has_looked.notified().await;
+    within_patience(has_looked.notified()).await;
     job::delete(&store.bus, tenant.context(), job).await.unwrap();
     until_all_is_done(&store).await;
 

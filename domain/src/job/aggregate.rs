@@ -174,9 +174,12 @@ fn check_text(title: &str, description: &str) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Blanks around the text do not make it long enough, but they are stored and so count against the maximum.
+/// Blanks around the text do not make it long enough, but they are stored and so count against the maximum. NUL
+/// characters are no text: no store keeps them.
 fn fits(text: &str, allowed: &RangeInclusive<usize>) -> bool {
-    allowed.contains(&text.trim().chars().count()) && text.chars().count() <= *allowed.end()
+    let is_blank = |c: char| c.is_whitespace() || c == '\0';
+    allowed.contains(&text.trim_matches(is_blank).chars().filter(|c| *c != '\0').count())
+        && text.chars().count() <= *allowed.end()
 }
 
 crate::event::aggregate!(Job, "job", JobCommand, JobEvent, JobError);

@@ -230,9 +230,9 @@ pub(super) const TABLE: &[Setting] = &[
         key: "uploads.max_file_bytes",
         variable: "STARSCREEN_UPLOADS_MAX_FILE_BYTES",
         about: "Largest resume file, in bytes.",
-        allowed: "it must be a whole number of bytes from 1024 to 104857600 (100 MB)",
+        allowed: "it must be a whole number of bytes from 1024 to 33554432 (32 MB, what the reader of files takes)",
         set: |draft, found| {
-            set(&mut draft.settings.uploads.max_file_bytes, values::number(found.text, 1_024..=104_857_600))
+            set(&mut draft.settings.uploads.max_file_bytes, values::number(found.text, 1_024..=33_554_432))
         },
         ..ROW
     },

@@ -58,10 +58,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Request {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let traceparent = text(&parts.headers, "traceparent").filter(|value| is_traceparent(value));
         let idempotency_key = text(&parts.headers, "idempotency-key");
-        if let Some(key) = &idempotency_key
-            && (key.is_empty() || key.chars().count() > MAX_KEY_CHARS)
-        {
-            let message = format!("must have 1 to {MAX_KEY_CHARS} characters");
+        let sent = parts.headers.get_all("idempotency-key").iter().count();
+        let usable = idempotency_key.as_ref().is_some_and(|key| (1..=MAX_KEY_CHARS).contains(&key.chars().count()));
+        if sent > 1 || sent == 1 && !usable {
+            // A key that is passed over would take the same request in twice.
+            let message = format!("must be sent once, with 1 to {MAX_KEY_CHARS} ASCII characters");
             return Err(ApiError::invalid("header", "Idempotency-Key", message));
         }
         Ok(Self { traceparent, idempotency_key })

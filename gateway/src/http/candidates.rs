@@ -21,8 +21,9 @@ use super::{
     caller::{Caller, Request, json_hash},
     error::{ApiError, Problem},
     extract::{Path, Query},
+    form::UploadForm,
     listing::{Listing, Paging},
-    upload::{UploadForm, take_in},
+    upload::take_in,
     visible::{self, Visible},
 };
 

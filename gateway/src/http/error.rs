@@ -228,7 +228,10 @@ impl From<CommandError> for ApiError {
 
 impl From<ReadModelError> for ApiError {
     fn from(error: ReadModelError) -> Self {
-        Self::unavailable(&error)
+        match error {
+            ReadModelError::ForeignCursor => Self::invalid("query", "cursor", "is not a cursor that this list gave"),
+            error => Self::unavailable(&error),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod candidates;
 mod docs;
 mod error;
 mod extract;
+mod form;
 mod health;
 mod jobs;
 mod listing;
@@ -25,12 +26,14 @@ use axum::{
 use starscreen_commands::{
     Bus,
     ports::{Objects, Vault},
-    work::WorkQueue,
 };
 use starscreen_projections::ReadModels;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::{
-    compression::CompressionLayer,
+    compression::{
+        CompressionLayer,
+        predicate::{DefaultPredicate, NotForContentType, Predicate},
+    },
     cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer},
     set_header::SetResponseHeaderLayer,
     trace::TraceLayer,
@@ -41,20 +44,25 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{config::Settings, passwords::Passwords, tokens::Tokens};
 
 pub use error::{Code, chain};
+pub use form::UploadMemory;
 
 /// What handlers work with.
 pub struct AppState {
     pub bus: Bus,
-    pub queue: WorkQueue,
     pub reads: ReadModels,
     pub vault: Arc<dyn Vault>,
     pub objects: Arc<dyn Objects>,
     pub passwords: Passwords,
     pub tokens: Tokens,
     pub settings: Arc<Settings>,
+    pub upload_memory: UploadMemory,
 }
 
 pub type App = Arc<AppState>;
+
+/// Bytes of a body that is read before anybody knows who sent it; the longest job description takes a third. Uploads
+/// read theirs themselves.
+const MAX_BODY_BYTES: usize = 256 * 1024;
 
 fn api() -> OpenApiRouter<App> {
     let v1 = OpenApiRouter::new()
@@ -80,15 +88,14 @@ type Service = BoxCloneSyncService<Request, Response, Infallible>;
 
 fn service(app: App) -> Service {
     let cors = cors(&app.settings.cors_origins);
-    let max_body_bytes = upload::max_body_bytes(&app.settings);
     let (router, openapi) = api().split_for_parts();
     let router: Router = router
-        .layer(DefaultBodyLimit::max(max_body_bytes))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .merge(docs::router(docs::completed(openapi)))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(app)
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(worth_compressing()))
         .layer(cors)
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
@@ -97,15 +104,24 @@ fn service(app: App) -> Service {
     BoxCloneSyncService::new(ServiceBuilder::new().map_request(without_trailing_slash).service(router))
 }
 
+/// Resume files are compressed already.
+fn worth_compressing() -> impl Predicate {
+    DefaultPredicate::new()
+        .and(NotForContentType::const_new("application/pdf"))
+        .and(NotForContentType::const_new("application/vnd.openxmlformats"))
+        .and(NotForContentType::const_new("application/msword"))
+}
+
 fn fixed(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// `/api/v1/jobs/` is `/api/v1/jobs`: old clients use both, and a redirect would lose a POST's body.
+/// `/api/v1/jobs/` is `/api/v1/jobs`: old clients use both, and a redirect would lose a POST's body. Only the pages at
+/// `/docs/` are a folder.
 fn without_trailing_slash(mut request: Request) -> Request {
     let path = request.uri().path();
-    if path.starts_with("/api/") && path.ends_with('/') {
-        let trimmed = path.trim_end_matches('/');
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.len() < path.len() && !trimmed.is_empty() && !path.starts_with("/docs") {
         let target = match request.uri().query() {
             Some(query) => format!("{trimmed}?{query}"),
             None => trimmed.to_owned(),
@@ -164,6 +180,8 @@ mod tests {
         };
         assert_eq!(trimmed("/api/v1/jobs/?skip=1"), "/api/v1/jobs?skip=1");
         assert_eq!(trimmed("/api/v1/jobs"), "/api/v1/jobs");
+        assert_eq!(trimmed("/health/"), "/health");
         assert_eq!(trimmed("/docs/"), "/docs/");
+        assert_eq!(trimmed("/"), "/");
     }
 }

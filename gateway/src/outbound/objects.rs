@@ -3,7 +3,9 @@
 use std::{io, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path as Location};
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path as Location};
 use starscreen_commands::ports::{Objects, ObjectsError};
 use uuid::Uuid;
 
@@ -25,6 +27,16 @@ impl ObjectFiles {
         create_dir(root).map_err(unavailable)?;
         let store = LocalFileSystem::new_with_prefix(root).map_err(unavailable)?;
         Ok(Self { store: Arc::new(store.with_fsync(true).with_automatic_cleanup(true)) })
+    }
+
+    /// Keys of objects that were written before `time`.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub async fn older_than(&self, time: DateTime<Utc>) -> Result<Vec<String>, ObjectsError> {
+        let objects: Vec<ObjectMeta> = self.store.list(None).try_collect().await.map_err(failure)?;
+        let old = objects.into_iter().filter(|object| object.last_modified < time);
+        Ok(old.map(|object| object.location.to_string()).collect())
     }
 }
 

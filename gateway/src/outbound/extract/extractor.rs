@@ -19,10 +19,15 @@ const WALL_LIMIT: Duration = Duration::from_secs(10);
 /// Ten times the longest text that the child may send.
 const MAX_ANSWER_BYTES: u64 = 4 << 20;
 
-/// Signals by number, the same on every Unix that we run on.
+/// Signals by number, the same on every Unix that we run on but for one.
 mod signal {
+    pub const ILLEGAL_INSTRUCTION: i32 = 4;
     pub const ABORT: i32 = 6;
-    pub const KILL: i32 = 9;
+    #[cfg(target_os = "linux")]
+    pub const BUS_ERROR: i32 = 7;
+    #[cfg(not(target_os = "linux"))]
+    pub const BUS_ERROR: i32 = 10;
+    pub const ARITHMETIC: i32 = 8;
     pub const SEGMENTATION_FAULT: i32 = 11;
     pub const CPU_TIME: i32 = 24;
 }
@@ -68,7 +73,10 @@ impl Extractor {
                 let (status, output) = ended.map_err(ExtractError::Unavailable)?;
                 conclude(status, &output)
             }
-            Err(_elapsed) => Err(ExtractionFailure::TimedOut.into()),
+            // The child limits its own CPU time, so it was the machine that gave it none.
+            Err(_elapsed) => {
+                Err(ExtractError::Unavailable(io::Error::other("the extraction child got no time to work")))
+            }
         }
     }
 
@@ -79,6 +87,7 @@ impl Extractor {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null()) // may quote the resume
+            .process_group(0) // Ctrl-C is for us: we end our children ourselves
             .kill_on_drop(true)
             .spawn()
     }
@@ -107,10 +116,17 @@ async fn converse(mut child: Child, bytes: &[u8]) -> io::Result<(ExitStatus, Vec
 /// What the child's end and last words mean.
 fn conclude(status: ExitStatus, output: &[u8]) -> Result<Extracted, ExtractError> {
     match status.signal() {
-        Some(signal::CPU_TIME | signal::KILL) => return Err(ExtractionFailure::TimedOut.into()),
+        Some(signal::CPU_TIME) => return Err(ExtractionFailure::TimedOut.into()),
         // Rust aborts when memory runs out, and a stack that overflows ends in either.
         Some(signal::ABORT | signal::SEGMENTATION_FAULT) => return Err(ExtractionFailure::TooComplex.into()),
-        Some(_) => return Err(ExtractionFailure::Crashed.into()),
+        Some(signal::BUS_ERROR | signal::ILLEGAL_INSTRUCTION | signal::ARITHMETIC) => {
+            return Err(ExtractionFailure::Crashed.into());
+        }
+        // Somebody ended it, the kernel short of memory or a person: no fault of the file.
+        Some(signal) => {
+            let ended = format!("the extraction child was ended by signal {signal}");
+            return Err(ExtractError::Unavailable(io::Error::other(ended)));
+        }
         None => {}
     }
     if !status.success() {

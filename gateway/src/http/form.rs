@@ -1,0 +1,251 @@
+//! The form of an upload, read whole and within bounds: a client that hangs up in the middle leaves nothing behind, and
+//! one that sends too much still gets its answer.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, FromRequest, Multipart, Request, multipart::Field},
+    http::{HeaderMap, header},
+};
+use futures::StreamExt;
+use starscreen_domain::{JobId, candidate::Contact};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use super::{
+    App,
+    caller::request_hash,
+    error::{ApiError, Code},
+};
+use crate::outbound::extract::{FileKind, RefusedFile, sniff};
+
+/// What the parts of a form may need besides the file.
+const FORM_OVERHEAD_BYTES: usize = 64 * 1024;
+const MAX_FIELD_CHARS: usize = 200;
+/// Longest file name of the common file systems.
+const MAX_FILE_NAME_CHARS: usize = 255;
+/// A form must not stop coming for longer.
+const MAX_SILENCE: Duration = Duration::from_secs(10);
+/// Bytes over the limit that are read and thrown away, so that the client is there to read the answer.
+const MAX_DRAIN_BYTES: usize = 64 << 20;
+/// Bytes of forms that are in memory at the same time; the next waits.
+const MEMORY_BYTES: usize = 64 << 20;
+const PERMIT_BYTES: usize = 64 * 1024;
+/// Longest wait for a place in memory.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+
+/// Memory that all uploads share.
+#[derive(Clone)]
+pub struct UploadMemory(Arc<Semaphore>);
+
+impl Default for UploadMemory {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MEMORY_BYTES / PERMIT_BYTES)))
+    }
+}
+
+impl UploadMemory {
+    async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+        let permits = u32::try_from(bytes.min(MEMORY_BYTES).div_ceil(PERMIT_BYTES)).unwrap_or(1);
+        match timeout(MAX_WAIT, Arc::clone(&self.0).acquire_many_owned(permits)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => {
+                Err(ApiError::new(Code::Unavailable, "Too many uploads come in at this moment. Please try again."))
+            }
+        }
+    }
+}
+
+/// A form with one file.
+pub struct UploadForm {
+    pub file_name: String,
+    content_type: String,
+    pub content: Bytes,
+    pub given: Contact,
+    /// Of every part: name, file name and SHA-256 of its content. The boundary between parts varies and is left out.
+    parts: Vec<(String, String, Vec<u8>)>,
+    _memory: OwnedSemaphorePermit,
+}
+
+impl FromRequest<App> for UploadForm {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let max_file_bytes = usize::try_from(app.settings.uploads.max_file_bytes).unwrap_or(usize::MAX);
+        let max_bytes = max_file_bytes.saturating_add(FORM_OVERHEAD_BYTES);
+        let memory = app.upload_memory.reserve(declared_bytes(request.headers()).unwrap_or(max_bytes)).await?;
+        let (head, body) = request.into_parts();
+        let body = read_within(body, declared_bytes(&head.headers), max_bytes).await?;
+        let body = body.ok_or_else(|| too_large(max_file_bytes))?;
+        let mut request = Request::from_parts(head, Body::from(body));
+        DefaultBodyLimit::disable().apply(&mut request); // it is read already
+        let mut form = Multipart::from_request(request, app)
+            .await
+            .map_err(|rejection| ApiError::invalid("body", "", rejection.body_text()))?;
+        let mut file = None;
+        let mut given = Contact::default();
+        let mut parts = vec![];
+        while let Some(part) =
+            form.next_field().await.map_err(|error| ApiError::invalid("body", "", error.body_text()))?
+        {
+            let name = part.name().unwrap_or_default().to_owned();
+            let file_name = file_name(&part);
+            let content_type = part.content_type().unwrap_or_default().to_owned();
+            let content = part.bytes().await.map_err(|error| ApiError::invalid("body", "", error.body_text()))?;
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content);
+            parts.push((name.clone(), file_name.clone(), digest.as_ref().to_vec()));
+            match name.as_str() {
+                "file" if file.is_some() => {
+                    return Err(ApiError::invalid("body", "file", "must be one file; send a request for each resume"));
+                }
+                "file" => file = Some((file_name, content_type, content)),
+                "first_name" => given.first_name = text("first_name", &content)?,
+                "last_name" => given.last_name = text("last_name", &content)?,
+                "email" => given.email = text("email", &content)?,
+                _ => {} // unknown parts are passed over, as the former API did
+            }
+        }
+        let Some((file_name, content_type, content)) = file else {
+            return Err(ApiError::invalid("body", "file", "is required"));
+        };
+        if content.len() > max_file_bytes {
+            return Err(too_large(max_file_bytes));
+        }
+        if file_name.chars().count() > MAX_FILE_NAME_CHARS {
+            let message = format!("must have a name of at most {MAX_FILE_NAME_CHARS} characters");
+            return Err(ApiError::invalid("body", "file", message));
+        }
+        Ok(Self { file_name, content_type, content, given, parts, _memory: memory })
+    }
+}
+
+fn declared_bytes(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The body, or `None` when it is larger than `max_bytes`.
+async fn read_within(body: Body, declared: Option<usize>, max_bytes: usize) -> Result<Option<Bytes>, ApiError> {
+    let mut over = declared.is_some_and(|bytes| bytes > max_bytes);
+    let mut kept = Vec::with_capacity(if over { 0 } else { declared.unwrap_or_default() });
+    let mut seen = 0_usize;
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) =
+        timeout(MAX_SILENCE, chunks.next()).await.map_err(|_| ApiError::invalid("body", "", "stopped coming"))?
+    {
+        let chunk = chunk.map_err(|_| ApiError::invalid("body", "", "was cut off"))?;
+        seen = seen.saturating_add(chunk.len());
+        over |= seen > max_bytes;
+        if !over {
+            kept.extend_from_slice(&chunk);
+        } else if seen > max_bytes.saturating_add(MAX_DRAIN_BYTES) {
+            break;
+        } else {
+            kept = Vec::new();
+        }
+    }
+    Ok((!over).then(|| kept.into()))
+}
+
+fn too_large(max_file_bytes: usize) -> ApiError {
+    let megabytes = max_file_bytes / (1024 * 1024);
+    ApiError::new(Code::FileTooLarge, format!("The file is too large. A resume may have at most {megabytes} MB."))
+}
+
+fn text(name: &str, content: &[u8]) -> Result<Option<String>, ApiError> {
+    let text = std::str::from_utf8(content).map_err(|_| ApiError::invalid("body", name, "is not valid UTF-8"))?.trim();
+    if text.chars().count() > MAX_FIELD_CHARS {
+        return Err(ApiError::invalid("body", name, format!("must have at most {MAX_FIELD_CHARS} characters")));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// The name of the uploaded file in each of the forms that clients write it in.
+fn file_name(part: &Field<'_>) -> String {
+    let header = part.headers().get(header::CONTENT_DISPOSITION).map(|value| value.as_bytes().to_vec());
+    let named = header.as_deref().and_then(|header| extended_name(header).or_else(|| latin_name(header)));
+    part.file_name().map(str::to_owned).or(named).unwrap_or_default()
+}
+
+/// `filename*=UTF-8''…`, percent-encoded (RFC 5987).
+fn extended_name(header: &[u8]) -> Option<String> {
+    let header = std::str::from_utf8(header).ok()?;
+    let (_, value) = header.split_once("filename*=")?;
+    let value = value.split(';').next()?.trim().trim_matches('"');
+    let (charset, rest) = value.split_once('\'')?;
+    let (_, encoded) = rest.split_once('\'')?;
+    if !charset.eq_ignore_ascii_case("utf-8") {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let encoded = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| *first == b'%');
+        bytes.push(encoded.unwrap_or(*first));
+        rest = if encoded.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// `filename="…"` in bytes that are no UTF-8: each byte is a character, as old clients mean it.
+fn latin_name(header: &[u8]) -> Option<String> {
+    let header: String = header.iter().map(|byte| char::from(*byte)).collect();
+    let (_, value) = header.split_once("filename=\"")?;
+    value.split_once('"').map(|(name, _)| name.to_owned())
+}
+
+impl UploadForm {
+    /// The same for the same request, whatever boundary the client drew between the parts.
+    pub fn hash(&self, job: JobId) -> String {
+        let path = format!("/jobs/{job}/candidates");
+        let parts = self.parts.iter().flat_map(|(name, file, digest)| [name.as_bytes(), file.as_bytes(), digest]);
+        request_hash([b"POST".as_slice(), path.as_bytes()].into_iter().chain(parts))
+    }
+
+    /// What the file is, by its content and its name together.
+    pub fn kind(&self) -> Result<FileKind, ApiError> {
+        sniff(&self.file_name, &self.content).map_err(|refused| {
+            let detail = match refused {
+                RefusedFile::UnsupportedType => {
+                    format!("Only PDF, DOC, and DOCX files are supported. Received: {}", self.received())
+                }
+                RefusedFile::Empty | RefusedFile::ContentMismatch { .. } => refused.to_string(),
+            };
+            ApiError::new(Code::UnsupportedFile, detail)
+        })
+    }
+
+    /// The content type as sent, in plain characters.
+    fn received(&self) -> String {
+        let plain = |c: &char| c.is_ascii_graphic();
+        let shown: String = self.content_type.chars().filter(plain).take(100).collect();
+        if shown.is_empty() { "no content type".to_owned() } else { shown }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_is_read_in_every_form_that_clients_write() {
+        assert_eq!(
+            extended_name(b"form-data; name=\"file\"; filename*=UTF-8''Zo%C3%AB%20CV.pdf").unwrap(),
+            "Zoë CV.pdf"
+        );
+        assert_eq!(extended_name(b"form-data; filename*=utf-8'en'100%.pdf").unwrap(), "100%.pdf");
+        assert_eq!(latin_name(b"form-data; name=\"file\"; filename=\"Zo\xeb.pdf\"").unwrap(), "Zoë.pdf");
+        assert_eq!(extended_name(b"form-data; filename=\"plain.pdf\""), None);
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_read_to_its_end_and_not_kept() {
+        let body = |bytes: usize| Body::from(vec![b'x'; bytes]);
+        assert_eq!(read_within(body(100), Some(100), 100).await.unwrap().map(|body| body.len()), Some(100));
+        assert_eq!(read_within(body(101), Some(101), 100).await.unwrap(), None);
+        assert_eq!(read_within(body(101), None, 100).await.unwrap(), None);
+    }
+}
