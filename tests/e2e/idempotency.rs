@@ -126,8 +126,9 @@ async fn a_key_out_of_bounds_is_refused() {
     let body = json!({ "title": "A job", "description": "Long enough to be one" });
     let longest = "k".repeat(255);
     account.post("jobs").json(&body).key(&longest).send().await.expect(201);
-    for key in ["", &"k".repeat(256)] {
-        let refused = account.post("jobs").json(&body).key(key).send().await;
-        assert_eq!(refused.problem(422, "invalid_request"), "Idempotency-Key: must have 1 to 255 characters");
+    let create = || account.post("jobs").json(&body);
+    for call in [create().key(""), create().key(&"k".repeat(256)), create().key("one").key("two")] {
+        let sentence = "Idempotency-Key: must be sent once, with 1 to 255 ASCII characters";
+        assert_eq!(call.send().await.problem(422, "invalid_request"), sentence);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A contract takes a fresh [`Store`] and panics where it is broken. `contract_tests!` makes a test of each:
 //!
-//! ```ignore
+//! ```text
 //! starscreen_commands::contract_tests!(Store::sqlite());
 //! ```
 #![expect(
