@@ -17,8 +17,9 @@ use crate::{
 
 /// The product, running. When a test drops it, nothing may be left undone: no work item, no lagging read model.
 pub struct TestApp {
-    home: Home,
+    /// Before the directory, so that it is dropped first.
     server: Mutex<Option<Server>>,
+    home: Home,
     environment: Vec<(String, String)>,
     base: Base,
     may_be_unfinished: bool,
