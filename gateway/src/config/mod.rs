@@ -1,7 +1,7 @@
 //! What an operator can set, and where each value came from.
 //!
 //! The commented default file, a file of the operator's own, `.env` and the environment are laid over one another, the
-//! later ones winning. All of it goes through one [table](table), so that what is parsed, what is called unknown and
+//! later ones winning. All of it goes through one table, so that what is parsed, what is called unknown and
 //! what is shown can never differ. A wrong value refuses to start: a server that runs with half of what was asked for
 //! is found out too late.
 
