@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     AttemptId, CandidateId, ClaimId, Event, JobId, Sealed, TenantId, UsageId, UserId,
     account::AccountEvent,
-    candidate::{CandidateEvent, CategoryScore, DeletionReason, Failure},
+    candidate::{CandidateEvent, CategoryScore, DeletionReason, Failure, HiddenText, RetryFrom},
     email_claim::EmailClaimEvent,
     job::{BackgroundPatterns, Category, EducationPreferences, JobEvent, Rubric},
     period::Period,
@@ -72,13 +72,14 @@ fn job() -> impl Strategy<Value = JobEvent> {
             JobEvent::RubricRecorded { version, rubric, model, prompt_version }
         }),
         failure().prop_map(|failure| JobEvent::RubricFailed { failure }),
+        Just(JobEvent::RubricRetried {}),
         Just(JobEvent::JobDeleted {}),
     ]
 }
 
 fn candidate() -> impl Strategy<Value = CandidateEvent> {
     let file = (text(), text(), any::<u64>(), text(), sealed(), of(sealed()));
-    let score = (vec(category_score(), 0..4), of(total()), vec(text(), 0..3), sealed());
+    let score = (vec(category_score(), 0..4), of(total()), vec(text(), 0..3), sealed(), of(sealed()));
     prop_oneof![
         (id(JobId), id(UsageId), file, id(UserId)).prop_map(|(job_id, usage_id, file, uploaded_by)| {
             let (blob_key, file_kind, size_bytes, content_hash, file_name, given) = file;
@@ -98,11 +99,16 @@ fn candidate() -> impl Strategy<Value = CandidateEvent> {
         (text(), any::<u64>(), any::<u32>(), of(sealed())).prop_map(|(text_key, characters, pages, found)| {
             CandidateEvent::TextExtracted { text_key, characters, pages, found }
         }),
+        (vec((text(), any::<u64>()), 0..3), any::<u32>()).prop_map(|(found, share_permille)| {
+            let findings =
+                found.into_iter().map(|(technique, characters)| HiddenText { technique, characters }).collect();
+            CandidateEvent::HiddenTextDetected { findings, share_permille }
+        }),
         failure().prop_map(|failure| CandidateEvent::ExtractionFailed { failure }),
         Just(CandidateEvent::ScoringAwaited {}),
         any::<u32>().prop_map(|rubric_version| CandidateEvent::ScoringRequested { rubric_version }),
         (id(AttemptId), any::<u32>(), text(), text(), score).prop_map(
-            |(attempt, rubric_version, prompt_version, model, (categories, total, needs_review, evaluation))| {
+            |(attempt, rubric_version, prompt_version, model, (categories, total, needs_review, evaluation, found))| {
                 CandidateEvent::CandidateScored {
                     attempt,
                     rubric_version,
@@ -112,10 +118,13 @@ fn candidate() -> impl Strategy<Value = CandidateEvent> {
                     total,
                     needs_review,
                     evaluation,
+                    found,
                 }
             }
         ),
         failure().prop_map(|failure| CandidateEvent::ScoringFailed { failure }),
+        (id(UsageId), prop_oneof![Just(RetryFrom::Extraction), Just(RetryFrom::Scoring)])
+            .prop_map(|(usage_id, from)| CandidateEvent::CandidateRetried { usage_id, from }),
         prop_oneof![Just(DeletionReason::Requested), Just(DeletionReason::JobDeleted)]
             .prop_map(|reason| CandidateEvent::CandidateDeleted { reason }),
     ]

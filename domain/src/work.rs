@@ -7,7 +7,11 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Event, candidate::CandidateEvent, job::JobEvent};
+use crate::{
+    Event,
+    candidate::{CandidateEvent, RetryFrom},
+    job::JobEvent,
+};
 
 /// A kind of work with workers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,18 +97,23 @@ pub struct Asked {
 pub fn asked_by(subject: Uuid, event: &Event) -> Option<Asked> {
     let task = match event {
         Event::Candidate(event) => match event {
-            CandidateEvent::ResumeUploaded { .. } => Task::ExtractText,
+            CandidateEvent::ResumeUploaded { .. }
+            | CandidateEvent::CandidateRetried { from: RetryFrom::Extraction, .. } => Task::ExtractText,
             CandidateEvent::ScoringAwaited {} => Task::AwaitRubric,
             CandidateEvent::ScoringRequested { .. } => Task::Score,
             CandidateEvent::ExtractionStarted {}
             | CandidateEvent::TextExtracted { .. }
+            | CandidateEvent::HiddenTextDetected { .. }
+            | CandidateEvent::CandidateRetried { from: RetryFrom::Scoring, .. }
             | CandidateEvent::ExtractionFailed { .. }
             | CandidateEvent::CandidateScored { .. }
             | CandidateEvent::ScoringFailed { .. }
             | CandidateEvent::CandidateDeleted { .. } => return None,
         },
         Event::Job(event) => match event {
-            JobEvent::JobCreated { .. } | JobEvent::JobRevised { rubric_outdated: true, .. } => Task::DrawUpRubric,
+            JobEvent::JobCreated { .. }
+            | JobEvent::RubricRetried {}
+            | JobEvent::JobRevised { rubric_outdated: true, .. } => Task::DrawUpRubric,
             JobEvent::RubricRecorded { .. } => Task::ScoreWaiting,
             JobEvent::RubricFailed { .. } => Task::FailWaiting,
             JobEvent::JobDeleted {} => Task::DeleteCandidates,
@@ -130,9 +139,12 @@ mod tests {
         for sample in samples::all() {
             let asked = match sample.event_type.as_str() {
                 "ResumeUploaded" => Some(Task::ExtractText),
+                "CandidateRetried" if sample.payload["CandidateRetried"]["from"] == json!("extraction") => {
+                    Some(Task::ExtractText)
+                }
                 "ScoringAwaited" => Some(Task::AwaitRubric),
                 "ScoringRequested" => Some(Task::Score),
-                "JobCreated" => Some(Task::DrawUpRubric),
+                "JobCreated" | "RubricRetried" => Some(Task::DrawUpRubric),
                 "JobRevised" if sample.payload["JobRevised"]["rubric_outdated"] == json!(true) => {
                     Some(Task::DrawUpRubric)
                 }

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CandidateCommand, CandidateError, CandidateEvent, DeleteCandidate, FailExtraction, FailScoring, RecordScore,
-    RecordText, ScoreCandidate, UploadResume,
+    CandidateCommand, CandidateError, CandidateEvent, DeleteCandidate, FailExtraction, FailScoring, HiddenText,
+    RecordScore, RecordText, RetryCandidate, RetryFrom, ScoreCandidate, UploadResume,
 };
 use crate::{
     AttemptId, JobId, UsageId,
@@ -39,6 +39,23 @@ pub struct Candidate {
     /// Version of the rubric of the last score.
     pub scored_by: Option<u32>,
     last_attempt: Option<AttemptId>,
+    /// Techniques by which text was hidden in the file.
+    hidden: Vec<String>,
+}
+
+/// Scoring is asked for by the rubric at hand, or awaited.
+fn score_by(rubric_version: Option<u32>) -> CandidateEvent {
+    match rubric_version {
+        Some(rubric_version) => CandidateEvent::ScoringRequested { rubric_version },
+        None => CandidateEvent::ScoringAwaited {},
+    }
+}
+
+/// Hidden characters in thousandths of all, rounded up: one hidden word is never none.
+fn hidden_share(hidden: &[HiddenText], visible_characters: u64) -> u32 {
+    let hidden = hidden.iter().fold(0_u64, |sum, finding| sum.saturating_add(finding.characters));
+    let all = hidden.saturating_add(visible_characters).max(1);
+    u32::try_from((u128::from(hidden) * 1000).div_ceil(u128::from(all))).unwrap_or(1000)
 }
 
 impl Candidate {
@@ -55,6 +72,7 @@ impl Candidate {
             CandidateCommand::ScoreCandidate(command) => self.request_score(&command),
             CandidateCommand::RecordScore(command) => self.record_score(command),
             CandidateCommand::FailScoring(command) => self.fail_scoring(command),
+            CandidateCommand::RetryCandidate(command) => self.retry(&command),
             CandidateCommand::DeleteCandidate(command) => self.delete(&command),
         }
     }
@@ -100,12 +118,14 @@ impl Candidate {
         if !matches!(self.status, Status::Uploaded | Status::Processing) {
             return Ok(vec![]); // done before: the same command twice is once
         }
-        let RecordText { text_key, characters, pages, found, rubric_version } = command;
-        let next = match rubric_version {
-            Some(rubric_version) => CandidateEvent::ScoringRequested { rubric_version },
-            None => CandidateEvent::ScoringAwaited {},
-        };
-        Ok(vec![CandidateEvent::TextExtracted { text_key, characters, pages, found }, next])
+        let RecordText { text_key, characters, pages, found, hidden, rubric_version } = command;
+        let mut events = vec![CandidateEvent::TextExtracted { text_key, characters, pages, found }];
+        if !hidden.is_empty() {
+            let share_permille = hidden_share(&hidden, characters);
+            events.push(CandidateEvent::HiddenTextDetected { findings: hidden, share_permille });
+        }
+        events.push(score_by(rubric_version));
+        Ok(events)
     }
 
     fn fail_extraction(&self, FailExtraction { failure }: FailExtraction) -> Decision {
@@ -124,7 +144,8 @@ impl Candidate {
         if self.text_key.is_none() {
             return Err(CandidateError::NotParsed);
         }
-        if self.requested.max(self.scored_by) >= Some(command.rubric_version) {
+        let done = if command.again { self.requested } else { self.requested.max(self.scored_by) };
+        if done >= Some(command.rubric_version) {
             return Ok(vec![]); // asked for or done by this rubric already
         }
         Ok(vec![CandidateEvent::ScoringRequested { rubric_version: command.rubric_version }])
@@ -141,10 +162,24 @@ impl Candidate {
         if self.requested != Some(command.rubric_version) {
             return Err(CandidateError::Superseded);
         }
-        let RecordScore { attempt, rubric_version, prompt_version, model, categories, mut needs_review, evaluation } =
-            command;
+        let RecordScore {
+            attempt,
+            rubric_version,
+            prompt_version,
+            model,
+            categories,
+            mut needs_review,
+            evaluation,
+            found,
+        } = command;
         let scores: Vec<(Importance, Score)> =
             categories.iter().filter_map(|category| category.score.map(|score| (category.importance, score))).collect();
+        for technique in &self.hidden {
+            let reason = format!("hidden_text:{technique}");
+            if !needs_review.contains(&reason) {
+                needs_review.push(reason);
+            }
+        }
         for category in categories.iter().filter(|category| category.score.is_none()) {
             let reason = format!("unsupported_category:{}", category.category_id);
             if !needs_review.contains(&reason) {
@@ -160,6 +195,7 @@ impl Candidate {
             categories,
             needs_review,
             evaluation,
+            found,
         }])
     }
 
@@ -174,6 +210,19 @@ impl Candidate {
             // A score that stands is not lost because a newer one cannot be had: see `evolve`.
             Status::Parsed | Status::Scored => Ok(vec![CandidateEvent::ScoringFailed { failure }]),
         }
+    }
+
+    fn retry(&self, command: &RetryCandidate) -> Decision {
+        self.require_present()?;
+        if self.status != Status::Failed {
+            return Err(CandidateError::NotFailed);
+        }
+        let usage_id = command.usage_id;
+        if self.text_key.is_none() {
+            return Ok(vec![CandidateEvent::CandidateRetried { usage_id, from: RetryFrom::Extraction }]);
+        }
+        let retried = CandidateEvent::CandidateRetried { usage_id, from: RetryFrom::Scoring };
+        Ok(vec![retried, score_by(command.rubric_version)])
     }
 
     fn delete(&self, command: &DeleteCandidate) -> Decision {
@@ -212,6 +261,9 @@ impl Candidate {
                 self.status = Status::Parsed;
                 self.text_key = Some(text_key);
             }
+            CandidateEvent::HiddenTextDetected { findings, .. } => {
+                self.hidden = findings.into_iter().map(|finding| finding.technique).collect();
+            }
             CandidateEvent::ScoringAwaited {} => {}
             CandidateEvent::ScoringRequested { rubric_version } => self.requested = Some(rubric_version),
             CandidateEvent::CandidateScored { attempt, rubric_version, .. } => {
@@ -226,6 +278,13 @@ impl Candidate {
                     self.status = Status::Failed;
                 }
                 self.requested = None;
+            }
+            CandidateEvent::CandidateRetried { usage_id, from } => {
+                self.usage_id = Some(usage_id);
+                self.status = match from {
+                    RetryFrom::Extraction => Status::Uploaded,
+                    RetryFrom::Scoring => Status::Parsed,
+                };
             }
             CandidateEvent::CandidateDeleted { .. } => self.deleted = true,
         }

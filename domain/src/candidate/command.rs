@@ -1,4 +1,4 @@
-use super::{CategoryScore, DeletionReason, Failure};
+use super::{CategoryScore, DeletionReason, Failure, HiddenText};
 use crate::{AttemptId, JobId, Sealed, UsageId, UserId};
 
 #[derive(Clone, Debug)]
@@ -10,6 +10,7 @@ pub enum CandidateCommand {
     ScoreCandidate(ScoreCandidate),
     RecordScore(RecordScore),
     FailScoring(FailScoring),
+    RetryCandidate(RetryCandidate),
     DeleteCandidate(DeleteCandidate),
 }
 
@@ -36,6 +37,7 @@ pub struct RecordText {
     pub characters: u64,
     pub pages: u32,
     pub found: Option<Sealed>,
+    pub hidden: Vec<HiddenText>,
     /// The rubric at hand, if there is one: then scoring is asked for at once.
     pub rubric_version: Option<u32>,
 }
@@ -49,6 +51,8 @@ pub struct FailExtraction {
 #[derive(Clone, Debug)]
 pub struct ScoreCandidate {
     pub rubric_version: u32,
+    /// Even if it has a score by this version: a person wants a second look.
+    pub again: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +64,7 @@ pub struct RecordScore {
     pub categories: Vec<CategoryScore>,
     pub needs_review: Vec<String>,
     pub evaluation: Sealed,
+    pub found: Option<Sealed>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +72,14 @@ pub struct FailScoring {
     /// The request that cannot be met; `None`: the rubric that the candidate waits for will not come.
     pub rubric_version: Option<u32>,
     pub failure: Failure,
+}
+
+/// Tries a failed candidate again. Its slot is reserved anew in the same commit.
+#[derive(Clone, Debug)]
+pub struct RetryCandidate {
+    pub usage_id: UsageId,
+    /// The rubric at hand, if there is one.
+    pub rubric_version: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -92,5 +105,6 @@ into_command!(
     ScoreCandidate,
     RecordScore,
     FailScoring,
+    RetryCandidate,
     DeleteCandidate
 );

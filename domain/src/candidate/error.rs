@@ -13,4 +13,8 @@ pub enum CandidateError {
     Superseded,
     #[error("a candidate that failed can only be retried")]
     Failed,
+    #[error("the job's rubric is not ready, so there is nothing to score by")]
+    NoRubric,
+    #[error("only a candidate that failed can be retried")]
+    NotFailed,
 }

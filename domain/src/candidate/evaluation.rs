@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Quote;
-use crate::score::{Importance, Score};
+use crate::{
+    job::Rubric,
+    score::{Importance, Score},
+};
 
 /// A category's part in the total, as the event keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,5 +76,21 @@ impl Contact {
             portfolio_url: self.portfolio_url.or(found.portfolio_url),
             other_urls: if self.other_urls.is_empty() { found.other_urls } else { self.other_urls },
         }
+    }
+}
+
+impl Evaluation {
+    /// The scores as the event keeps them, in the rubric's order; a category without a grade has none.
+    pub fn scores(&self, rubric: &Rubric) -> Vec<CategoryScore> {
+        let score_of = |id: &str| self.categories.iter().find(|grade| grade.category_id == id).and_then(|g| g.score);
+        rubric
+            .categories
+            .iter()
+            .map(|category| CategoryScore {
+                category_id: category.category_id.clone(),
+                importance: category.importance,
+                score: score_of(&category.category_id),
+            })
+            .collect()
     }
 }

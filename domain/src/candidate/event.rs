@@ -34,6 +34,12 @@ pub enum CandidateEvent {
         /// Contact data found in the text: JSON of [`super::Contact`].
         found: Option<Sealed>,
     },
+    /// The file has text that no person would see. It was kept out of what is scored; a person should look.
+    HiddenTextDetected {
+        findings: Vec<HiddenText>,
+        /// Hidden characters in thousandths of all characters.
+        share_permille: u32,
+    },
     /// The file gives no text; its slot is free again.
     ExtractionFailed {
         failure: Failure,
@@ -56,14 +62,37 @@ pub enum CandidateEvent {
         /// Why a person should look; empty when nothing is in doubt.
         needs_review: Vec<String>,
         evaluation: Sealed,
+        /// Contact data that the model found and the text has: JSON of [`super::Contact`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<Sealed>,
     },
     /// No score can be had. An older score stands; without one the candidate has failed and its slot is free again.
     ScoringFailed {
         failure: Failure,
     },
+    /// A failed candidate is tried again, from the step that failed, on a slot of this period.
+    CandidateRetried {
+        usage_id: UsageId,
+        from: RetryFrom,
+    },
     CandidateDeleted {
         reason: DeletionReason,
     },
+}
+
+/// Text that no person would see, by the way it was hidden. The text itself is kept nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HiddenText {
+    /// Such as `same_colour`, `off_page` or `zero_width`.
+    pub technique: String,
+    pub characters: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryFrom {
+    Extraction,
+    Scoring,
 }
 
 /// Why a step ended for good: a stable code and a sentence that tells the person what to do.
@@ -84,11 +113,13 @@ crate::event::event_types! { CandidateEvent {
     ResumeUploaded: "1",
     ExtractionStarted: "1",
     TextExtracted: "1",
+    HiddenTextDetected: "1",
     ExtractionFailed: "1",
     ScoringAwaited: "1",
     ScoringRequested: "1",
     CandidateScored: "1",
     ScoringFailed: "1",
+    CandidateRetried: "1",
     CandidateDeleted: "1",
 } }
 
@@ -101,12 +132,18 @@ impl CandidateEvent {
                 sealed
             }
             Self::TextExtracted { found, .. } => found.as_mut().map(|found| ("found", found)).into_iter().collect(),
-            Self::CandidateScored { evaluation, .. } => vec![("evaluation", evaluation)],
+            Self::CandidateScored { evaluation, found, .. } => {
+                let mut sealed = vec![("evaluation", evaluation)];
+                sealed.extend(found.as_mut().map(|found| ("found", found)));
+                sealed
+            }
             Self::ExtractionStarted {}
+            | Self::HiddenTextDetected { .. }
             | Self::ExtractionFailed { .. }
             | Self::ScoringAwaited {}
             | Self::ScoringRequested { .. }
             | Self::ScoringFailed { .. }
+            | Self::CandidateRetried { .. }
             | Self::CandidateDeleted { .. } => vec![],
         }
     }

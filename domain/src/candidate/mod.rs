@@ -14,10 +14,10 @@ mod tests;
 
 pub use aggregate::{Candidate, Status};
 pub use command::{
-    CandidateCommand, DeleteCandidate, FailExtraction, FailScoring, RecordScore, RecordText, ScoreCandidate,
-    StartExtraction, UploadResume,
+    CandidateCommand, DeleteCandidate, FailExtraction, FailScoring, RecordScore, RecordText, RetryCandidate,
+    ScoreCandidate, StartExtraction, UploadResume,
 };
 pub use error::CandidateError;
 pub use evaluation::{CategoryGrade, CategoryScore, Contact, Evaluation};
-pub use event::{CandidateEvent, DeletionReason, Failure};
+pub use event::{CandidateEvent, DeletionReason, Failure, HiddenText, RetryFrom};
 pub use quote::{Quote, QuoteFinder, locate_quote};

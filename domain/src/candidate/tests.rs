@@ -376,6 +376,7 @@ fn record_text(rubric_version: Option<u32>) -> RecordText {
         characters: 4_812,
         pages: 2,
         found: Some(sealed("found")),
+        hidden: vec![],
         rubric_version,
     }
 }
@@ -402,7 +403,7 @@ fn awaited() -> CandidateEvent {
 }
 
 fn score_by(rubric_version: u32) -> ScoreCandidate {
-    ScoreCandidate { rubric_version }
+    ScoreCandidate { rubric_version, again: false }
 }
 
 fn requested(rubric_version: u32) -> CandidateEvent {
@@ -418,6 +419,7 @@ fn record_score(number: u128, rubric_version: u32) -> RecordScore {
         categories: vec![category("rust", 5, Some(90)), category("leadership", 2, Some(45))],
         needs_review: vec![],
         evaluation: sealed("evaluation"),
+        found: None,
     }
 }
 
@@ -432,6 +434,7 @@ fn scored(number: u128, rubric_version: u32) -> CandidateEvent {
         total: Some(Total::try_new(771).unwrap()),
         needs_review: vec![],
         evaluation: sealed("evaluation"),
+        found: None,
     }
 }
 
@@ -508,6 +511,85 @@ fn all_but_upload() -> Vec<CandidateCommand> {
         score_by(1).into(),
         record_score(1, 1).into(),
         fail_scoring(Some(1)).into(),
+        retry(Some(1)).into(),
         delete().into(),
     ]
+}
+
+fn retry(rubric_version: Option<u32>) -> RetryCandidate {
+    RetryCandidate { usage_id: usage(), rubric_version }
+}
+
+fn retried(from: RetryFrom) -> CandidateEvent {
+    CandidateEvent::CandidateRetried { usage_id: usage(), from }
+}
+
+fn white_text() -> Vec<HiddenText> {
+    vec![HiddenText { technique: "same_colour".to_owned(), characters: 200 }]
+}
+
+fn hidden_text_found() -> CandidateEvent {
+    CandidateEvent::HiddenTextDetected { findings: white_text(), share_permille: 40 }
+}
+
+#[test]
+fn hidden_text_is_told_with_its_technique_and_share() {
+    let command = RecordText { hidden: white_text(), ..record_text(Some(1)) };
+    given::<Candidate>(processing()).when(command.into()).then_expect_events(vec![
+        extracted(),
+        hidden_text_found(),
+        requested(1),
+    ]);
+}
+
+#[test]
+fn one_hidden_character_in_a_long_text_is_not_rounded_to_none() {
+    let one = vec![HiddenText { technique: "tiny".to_owned(), characters: 1 }];
+    let command = RecordText { hidden: one.clone(), characters: 1_000_000, ..record_text(Some(1)) };
+    let events = given::<Candidate>(processing()).when(command.into()).inspect_result().unwrap();
+    assert_eq!(events[1], CandidateEvent::HiddenTextDetected { findings: one, share_permille: 1 });
+}
+
+#[test]
+fn a_score_of_a_resume_with_hidden_text_asks_for_a_person() {
+    let history = [processing(), vec![extracted(), hidden_text_found(), requested(1)]].concat();
+    let events = given::<Candidate>(history).when(record_score(1, 1).into()).inspect_result().unwrap();
+    let CandidateEvent::CandidateScored { needs_review, .. } = &events[0] else { panic!("{events:?}") };
+    assert!(needs_review.contains(&"hidden_text:same_colour".to_owned()), "{needs_review:?}");
+}
+
+#[test]
+fn a_failed_file_is_read_again() {
+    given::<Candidate>(unreadable())
+        .when(retry(Some(1)).into())
+        .then_expect_events(vec![retried(RetryFrom::Extraction)]);
+    let history = [unreadable(), vec![retried(RetryFrom::Extraction)]].concat();
+    assert!(after::<Candidate>(history.clone()).holds_reserved_slot());
+    given::<Candidate>(history).when(StartExtraction.into()).then_expect_events(vec![begun()]);
+}
+
+#[test]
+fn a_failed_score_is_asked_for_again_without_reading_the_file() {
+    given::<Candidate>(unscorable())
+        .when(retry(Some(3)).into())
+        .then_expect_events(vec![retried(RetryFrom::Scoring), requested(3)]);
+    given::<Candidate>(unscorable())
+        .when(retry(None).into())
+        .then_expect_events(vec![retried(RetryFrom::Scoring), awaited()]);
+}
+
+#[test]
+fn only_what_failed_can_be_retried() {
+    for history in [vec![uploaded()], processing(), waiting(), requested_by(1), scored_by(1)] {
+        given::<Candidate>(history).when(retry(Some(1)).into()).then_expect_error(CandidateError::NotFailed);
+    }
+}
+
+#[test]
+fn a_scored_candidate_is_scored_again_when_a_person_wants_it() {
+    let again = ScoreCandidate { rubric_version: 1, again: true };
+    given::<Candidate>(scored_by(1)).when(again.clone().into()).then_expect_events(vec![requested(1)]);
+    let history = [scored_by(1), vec![requested(1)]].concat();
+    given::<Candidate>(history).when(again.into()).then_expect_events(vec![]);
+    given::<Candidate>(scored_by(1)).when(score_by(1).into()).then_expect_events(vec![]);
 }

@@ -48,6 +48,7 @@ impl Job {
             JobCommand::StartRubric(_) => self.start_rubric(),
             JobCommand::RecordRubric(command) => self.record_rubric(command),
             JobCommand::FailRubric(command) => self.fail_rubric(command),
+            JobCommand::RetryRubric(_) => self.retry_rubric(),
             JobCommand::DeleteJob(_) => self.delete(),
         }
     }
@@ -114,6 +115,14 @@ impl Job {
         }
     }
 
+    fn retry_rubric(&self) -> Decision {
+        self.require_present()?;
+        if self.rubric_status != RubricStatus::Failed {
+            return Err(JobError::RubricNotFailed);
+        }
+        Ok(vec![JobEvent::RubricRetried {}])
+    }
+
     fn delete(&self) -> Decision {
         self.require_present()?;
         Ok(vec![JobEvent::JobDeleted {}])
@@ -159,6 +168,7 @@ impl Job {
                 self.rubric = Some(rubric);
             }
             JobEvent::RubricFailed { .. } => self.rubric_status = RubricStatus::Failed,
+            JobEvent::RubricRetried {} => self.rubric_status = RubricStatus::Pending,
             JobEvent::JobDeleted {} => self.deleted = true,
         }
     }

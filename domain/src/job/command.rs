@@ -9,6 +9,7 @@ pub enum JobCommand {
     StartRubric(StartRubric),
     RecordRubric(RecordRubric),
     FailRubric(FailRubric),
+    RetryRubric(RetryRubric),
     DeleteJob(DeleteJob),
 }
 
@@ -48,6 +49,10 @@ pub struct FailRubric {
     pub failure: Failure,
 }
 
+/// Tries a rubric that failed again.
+#[derive(Clone, Debug)]
+pub struct RetryRubric;
+
 #[derive(Clone, Debug)]
 pub struct DeleteJob;
 
@@ -61,4 +66,4 @@ macro_rules! into_command {
     )*};
 }
 
-into_command!(CreateJob, ReviseJob, StartRubric, RecordRubric, FailRubric, DeleteJob);
+into_command!(CreateJob, ReviseJob, StartRubric, RecordRubric, FailRubric, RetryRubric, DeleteJob);

@@ -15,6 +15,8 @@ pub enum JobError {
     DescriptionLength,
     #[error("this rubric is for a text of the job that was revised since")]
     Superseded,
+    #[error("only a rubric that failed can be retried")]
+    RubricNotFailed,
     #[error(transparent)]
     Rubric(#[from] InvalidRubric),
 }

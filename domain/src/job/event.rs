@@ -28,6 +28,8 @@ pub enum JobEvent {
     RubricRecorded { version: u32, rubric: Rubric, model: String, prompt_version: String },
     /// No rubric can be had; candidates that wait for it fail and free their slots.
     RubricFailed { failure: Failure },
+    /// Another try at a rubric that had failed.
+    RubricRetried {},
     /// Its candidates are deleted by events of their own.
     JobDeleted {},
 }
@@ -38,5 +40,6 @@ crate::event::event_types! { JobEvent {
     RubricStarted: "1",
     RubricRecorded: "1",
     RubricFailed: "1",
+    RubricRetried: "1",
     JobDeleted: "1",
 } }

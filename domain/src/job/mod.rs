@@ -12,7 +12,7 @@ mod rubric;
 mod tests;
 
 pub use aggregate::{Job, RubricStatus};
-pub use command::{CreateJob, DeleteJob, FailRubric, JobCommand, RecordRubric, ReviseJob, StartRubric};
+pub use command::{CreateJob, DeleteJob, FailRubric, JobCommand, RecordRubric, RetryRubric, ReviseJob, StartRubric};
 pub use error::JobError;
 pub use event::JobEvent;
 pub use rubric::{BackgroundPatterns, Category, EducationPreferences, InvalidRubric, Rubric};

@@ -345,3 +345,13 @@ fn rubric(categories: usize) -> Rubric {
         education_preferences: EducationPreferences::default(),
     }
 }
+
+#[test]
+fn a_failed_rubric_can_be_retried_and_no_other() {
+    let failed = [vec![created()], vec![JobEvent::RubricFailed { failure: failure() }]].concat();
+    given::<Job>(failed.clone()).when(RetryRubric.into()).then_expect_events(vec![JobEvent::RubricRetried {}]);
+    let retried = [failed, vec![JobEvent::RubricRetried {}]].concat();
+    assert_eq!(after::<Job>(retried.clone()).rubric_status, RubricStatus::Pending);
+    given::<Job>(retried).when(RetryRubric.into()).then_expect_error(JobError::RubricNotFailed);
+    given::<Job>(vec![created()]).when(RetryRubric.into()).then_expect_error(JobError::RubricNotFailed);
+}

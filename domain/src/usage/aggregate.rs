@@ -63,6 +63,11 @@ impl Usage {
         self.limit.map(|limit| limit.saturating_sub(self.used()))
     }
 
+    /// Whether the candidate has a slot of this period, reserved or committed.
+    pub fn holds(&self, candidate: CandidateId) -> bool {
+        self.reserved.contains(&candidate) || self.committed.contains(&candidate)
+    }
+
     fn reserve(&self, command: ReserveSlots) -> Decision {
         let ReserveSlots { terms, mut candidates } = command;
         if candidates.iter().any(|candidate| self.has_slot(*candidate)) {
