@@ -5,7 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use starscreen_domain::{
     CandidateId, JobId, TenantId, UsageId, UserId,
-    candidate::{Candidate, CandidateError, Contact, DeleteCandidate, DeletionReason, UploadResume},
+    candidate::{
+        Candidate, CandidateError, Contact, DeleteCandidate, DeletionReason, RetryCandidate, ScoreCandidate,
+        UploadResume,
+    },
     subscription::Subscription,
     usage::{CommitSlot, PeriodTerms, ReleaseReason, ReleaseSlot, ReserveSlots, Usage},
 };
@@ -141,9 +144,31 @@ pub async fn exhausted(
     tenant: TenantId,
     at: chrono::DateTime<chrono::Utc>,
 ) -> Result<Option<(u32, u32)>, CommandError> {
-    let period = bus.read::<Subscription>(tenant, tenant).await?.period(at)?;
+    Ok(used_of_limit(bus, tenant, at).await?.filter(|(used, limit)| used >= limit))
+}
+
+/// Slots left in the running billing period as far as is known now; `None`: no limit.
+///
+/// # Errors
+/// When the store fails.
+pub async fn remaining(
+    bus: &Bus,
+    tenant: TenantId,
+    at: chrono::DateTime<chrono::Utc>,
+) -> Result<Option<u32>, CommandError> {
+    Ok(used_of_limit(bus, tenant, at).await?.map(|(used, limit)| limit.saturating_sub(used)))
+}
+
+async fn used_of_limit(
+    bus: &Bus,
+    tenant: TenantId,
+    at: chrono::DateTime<chrono::Utc>,
+) -> Result<Option<(u32, u32)>, CommandError> {
+    let subscription = bus.read::<Subscription>(tenant, tenant).await?;
+    let period = subscription.period(at)?;
     let usage = bus.read::<Usage>(tenant, UsageId::of(tenant, &period)).await?;
-    Ok(usage.limit.map(|limit| (usage.used(), limit)).filter(|(used, limit)| used >= limit))
+    let limit = if usage.period.is_some() { usage.limit } else { subscription.plan.monthly_limit };
+    Ok(limit.map(|limit| (usage.used(), limit)))
 }
 
 /// A resume as it came in, checked to be of a kind that is read.
@@ -171,7 +196,34 @@ pub async fn take_in(
     context: Context,
     resume: NewResume,
 ) -> Result<Committed<Uploaded>, CommandError> {
-    let tenant = context.tenant;
+    let upload = store(vault, objects, context.tenant, resume).await?;
+    let outcome = upload_resume(bus, context, upload.clone()).await;
+    if may_be_forgotten(&outcome) {
+        forget(objects, &upload).await;
+    }
+    outcome
+}
+
+/// Whether the files of this commit are certainly nobody's. Where that is not known they stay: better an orphan, which
+/// is swept, than a candidate without a file.
+pub fn may_be_forgotten<T>(outcome: &Result<Committed<T>, CommandError>) -> bool {
+    match outcome {
+        Ok(committed) => committed.replayed,
+        Err(CommandError::Unavailable(_) | CommandError::Stopped) => false,
+        Err(_) => true,
+    }
+}
+
+/// Encrypts and stores a resume, to be taken in with [`upload_resume`] or [`upload_resumes`], or else forgotten.
+///
+/// # Errors
+/// When keys or files are unavailable.
+pub async fn store(
+    vault: &dyn Vault,
+    objects: &dyn Objects,
+    tenant: TenantId,
+    resume: NewResume,
+) -> Result<Upload, CommandError> {
     let candidate = CandidateId(Uuid::now_v7());
     let (key, new_key) = vault.new_subject_key(tenant, candidate.0, None).await?;
     let blob_key = format!("{tenant}/{candidate}/file");
@@ -188,15 +240,130 @@ pub async fn take_in(
         uploaded_by: resume.uploaded_by,
     };
     objects.put(&blob_key, key.seal_bytes("file", &resume.content)?).await?;
-    let outcome = upload_resume(bus, context, Upload { candidate, key: new_key, command }).await;
-    let kept = match &outcome {
-        Ok(committed) => !committed.replayed,
-        // Whether it is committed is not known: better an orphan, which is swept, than a candidate without a file.
-        Err(CommandError::Unavailable(_) | CommandError::Stopped) => true,
-        Err(_) => false,
-    };
-    if !kept && let Err(error) = objects.delete(&blob_key).await {
+    Ok(Upload { candidate, key: new_key, command })
+}
+
+/// Removes the file of an upload that did not come to be.
+pub async fn forget(objects: &dyn Objects, upload: &Upload) {
+    if let Err(error) = objects.delete(&upload.command.blob_key).await {
         tracing::warn!(error = %error, "a file without a candidate is left behind");
     }
-    outcome
+}
+
+/// What a retry or a new score led to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Retried {
+    pub candidate: CandidateId,
+    /// Slots left in the billing period after this; `None`: no limit.
+    pub remaining: Option<u32>,
+}
+
+/// Tries a failed candidate again, from the step that failed. Its slot was given back when it failed, so it reserves
+/// one anew, in the running billing period.
+///
+/// # Errors
+/// [`CommandError::NotFound`], [`CandidateError::NotFailed`], or without a free slot
+/// [`starscreen_domain::usage::UsageError::LimitReached`].
+pub async fn retry(
+    bus: &Bus,
+    context: Context,
+    job: JobId,
+    candidate: CandidateId,
+) -> Result<Committed<Retried>, CommandError> {
+    let (tenant, at) = (context.tenant, context.at);
+    bus.commit(context.in_turn(), move |unit| {
+        Box::pin(async move {
+            let rubric_version = job::present(unit, job).await?.current_rubric();
+            present(unit, job, candidate).await?;
+            let (usage_id, terms) = billing_period(unit, tenant, at).await?;
+            unit.decide::<Candidate>(candidate, RetryCandidate { usage_id, rubric_version }).await?;
+            unit.decide::<Usage>(usage_id, ReserveSlots { terms, candidates: vec![candidate] }).await?;
+            unit.redrive(candidate);
+            let remaining = unit.state::<Usage>(usage_id).await?.remaining();
+            Ok(Retried { candidate, remaining })
+        })
+    })
+    .await
+}
+
+/// Scores a candidate once more by the job's rubric, although it has a score. Costs no slot.
+///
+/// # Errors
+/// [`CommandError::NotFound`], or a [`CandidateError`] when there is no text yet or it has failed.
+pub async fn rescore(
+    bus: &Bus,
+    context: Context,
+    job: JobId,
+    candidate: CandidateId,
+) -> Result<Committed<()>, CommandError> {
+    bus.commit(context, move |unit| {
+        Box::pin(async move {
+            let rubric_version = job::present(unit, job).await?.current_rubric();
+            present(unit, job, candidate).await?;
+            let rubric_version = rubric_version.ok_or(CandidateError::NoRubric)?;
+            unit.decide::<Candidate>(candidate, ScoreCandidate { rubric_version, again: true }).await.map(|_| ())
+        })
+    })
+    .await
+}
+
+/// The candidate, if the job has it.
+async fn present(unit: &mut Unit, job: JobId, candidate: CandidateId) -> Result<Candidate, CommandError> {
+    let state = unit.state::<Candidate>(candidate).await?;
+    if state.job_id == Some(job) && !state.deleted { Ok(state) } else { Err(CommandError::NotFound("candidate")) }
+}
+
+/// Many resumes of one archive, each with the number of its entry there, in one commit with one reservation: as many of
+/// the first as fit. Their files are stored already.
+///
+/// # Errors
+/// As [`upload_resume`]; refused for the limit only when not one fits.
+pub async fn upload_resumes(
+    bus: &Bus,
+    context: Context,
+    job: JobId,
+    uploads: Vec<(u32, Upload)>,
+) -> Result<Committed<UploadedMany>, CommandError> {
+    let (tenant, at) = (context.tenant, context.at);
+    bus.commit(context.in_turn(), move |unit| {
+        let uploads = uploads.clone();
+        Box::pin(async move {
+            job::present(unit, job).await?;
+            let (usage_id, terms) = billing_period(unit, tenant, at).await?;
+            let candidates = uploads.iter().map(|(_, upload)| upload.candidate).collect();
+            let limit = terms.limit;
+            unit.decide::<Usage>(usage_id, ReserveSlots { terms, candidates }).await?;
+            let usage = unit.state::<Usage>(usage_id).await?;
+            let mut accepted = vec![];
+            for (entry, Upload { candidate, key, mut command }) in uploads {
+                if !usage.holds(candidate) {
+                    continue;
+                }
+                command.usage_id = usage_id;
+                let content_hash = command.content_hash.clone();
+                unit.decide::<Candidate>(candidate, command).await?;
+                unit.add_key(key);
+                unit.add_candidate(NewCandidate {
+                    candidate_id: candidate,
+                    tenant_id: tenant,
+                    job_id: job,
+                    content_hash,
+                });
+                accepted.push((entry, candidate));
+            }
+            let remaining = if usage.period.is_some() { usage.remaining() } else { limit };
+            Ok(UploadedMany { accepted, remaining })
+        })
+    })
+    .await
+}
+
+/// What of an archive was taken in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UploadedMany {
+    /// Entries and their candidates, in the archive's order; the others did not fit. Names of files are personal data,
+    /// and this is kept for when the request comes again: so there are none.
+    pub accepted: Vec<(u32, CandidateId)>,
+    /// Slots left in the billing period after these; `None`: no limit.
+    pub remaining: Option<u32>,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use starscreen_domain::{
     JobId,
-    job::{CreateJob, DeleteJob, Job, JobError, ReviseJob},
+    job::{CreateJob, DeleteJob, Job, JobError, RetryRubric, ReviseJob},
 };
 
 use crate::{
@@ -81,4 +81,19 @@ fn absent(error: CommandError) -> CommandError {
         CommandError::Job(JobError::NotCreated | JobError::Deleted) => CommandError::NotFound("job"),
         error => error,
     }
+}
+
+/// Tries a rubric that failed again. Its candidates that failed with it are retried by themselves.
+///
+/// # Errors
+/// [`CommandError::NotFound`] for an unknown job, [`JobError::RubricNotFailed`].
+pub async fn retry_rubric(bus: &Bus, context: Context, job: JobId) -> Result<Committed<()>, CommandError> {
+    bus.commit(context, move |unit| {
+        Box::pin(async move {
+            unit.decide::<Job>(job, RetryRubric).await.map_err(absent)?;
+            unit.redrive(job);
+            Ok(())
+        })
+    })
+    .await
 }

@@ -13,6 +13,7 @@ pub mod contracts;
 pub mod db;
 pub mod error;
 pub mod job;
+pub mod operations;
 pub mod ports;
 pub mod store;
 pub mod subscription;

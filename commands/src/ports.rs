@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use starscreen_domain::{
     ClaimId, Sealed, TenantId,
-    candidate::{Contact, Evaluation, Failure},
+    candidate::{Contact, Evaluation, Failure, HiddenText},
     job::Rubric,
 };
 use uuid::Uuid;
@@ -123,6 +123,8 @@ pub struct ResumeText {
     pub text: String,
     pub pages: u32,
     pub contact: Contact,
+    /// What was left out because no person would see it.
+    pub hidden: Vec<HiddenText>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +152,10 @@ pub struct Drawn {
 
 #[derive(Clone, Debug)]
 pub struct Graded {
+    /// As the model said it: quotes are looked up in the text, and gaps found, by who asked.
     pub evaluation: Evaluation,
+    /// Contact data as the model read it, unchecked.
+    pub contact: Contact,
     pub model: String,
     pub prompt_version: String,
 }
@@ -160,6 +165,9 @@ pub enum LlmError {
     /// Busy, down or cut off: try again, not before the time it asked for.
     #[error("the model is unavailable: {reason}")]
     Unavailable { reason: String, retry_after: Option<Duration> },
+    /// It refuses for a reason that no other try mends: a bad key, no credit, an unknown model.
+    #[error("the model refuses to work: {reason}")]
+    Refused { reason: String },
     /// It answered, but not with something usable.
     #[error("the model's answer is unusable: {reason}")]
     Unusable { reason: String },

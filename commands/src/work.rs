@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use starscreen_domain::{
     AttemptId, TenantId,
@@ -33,6 +33,10 @@ pub struct Claimed {
     pub task: Task,
     /// Failed tries before this one.
     pub attempts: u32,
+    /// When it was asked for.
+    pub asked_at: DateTime<Utc>,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
     pub correlation_id: Uuid,
     /// The event that asked.
     pub causation_id: Uuid,
@@ -47,6 +51,21 @@ pub struct LaneCount {
     pub leased: u64,
     /// Waits for its time after a failed try.
     pub waiting: u64,
+}
+
+/// Why a lane gives no work away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LanePause {
+    pub reason: String,
+    pub since_ms: i64,
+    /// When the next try is due; `None`: when an operator says so.
+    pub until_ms: Option<i64>,
+}
+
+impl LanePause {
+    pub(crate) fn holds_at(&self, now_ms: i64) -> bool {
+        self.until_ms.is_none_or(|until| now_ms < until)
+    }
 }
 
 #[derive(Clone)]
@@ -75,7 +94,7 @@ const READY: &str = "WITH RECURSIVE tenants (tenant_id) AS (
         SELECT tenant_id, in_flight FROM waiting WHERE first_free <= $3 ORDER BY in_flight, first_free LIMIT $4
     )
     SELECT item.id, item.urgent, item.tenant_id, item.subject, item.task, item.attempts,
-        item.correlation_id, item.causation_id, item.free_at_ms, chosen.in_flight
+        item.correlation_id, item.causation_id, item.created_at_ms, item.last_error, item.free_at_ms, chosen.in_flight
     FROM chosen JOIN work AS item ON item.id IN (
         SELECT own.id FROM work AS own
         WHERE own.lane = $1 AND own.urgent = $2 AND own.tenant_id = chosen.tenant_id AND own.free_at_ms <= $3
@@ -93,6 +112,8 @@ struct Ready {
     attempts: i64,
     correlation_id: Uuid,
     causation_id: Uuid,
+    created_at_ms: i64,
+    last_error: Option<String>,
     free_at_ms: i64,
     /// Items of the tenant that are given away.
     in_flight: i64,
@@ -103,6 +124,7 @@ where
     &'static str: ColumnIndex<R>,
     Uuid: Decode<'r, R::Database> + Type<R::Database>,
     String: Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: Decode<'r, R::Database> + Type<R::Database>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
@@ -115,6 +137,8 @@ where
             attempts: row.try_get("attempts")?,
             correlation_id: row.try_get("correlation_id")?,
             causation_id: row.try_get("causation_id")?,
+            created_at_ms: row.try_get("created_at_ms")?,
+            last_error: row.try_get("last_error")?,
             free_at_ms: row.try_get("free_at_ms")?,
             in_flight: row.try_get("in_flight")?,
         })
@@ -126,12 +150,20 @@ impl WorkQueue {
         Self { db, wakes }
     }
 
+    /// For what operators ask of the same tables.
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
     /// Claims at most `limit` items of a lane, fairly, until `lease_for` from now.
     ///
     /// # Errors
     /// When the database fails; nothing is claimed then.
     pub async fn claim(&self, lane: Lane, limit: usize, lease_for: Duration) -> Result<Vec<Claimed>, sqlx::Error> {
         let now = Utc::now().timestamp_millis();
+        if self.pause_of(lane).await?.is_some_and(|pause| pause.holds_at(now)) {
+            return Ok(vec![]);
+        }
         let mut ready = self.ready(lane, 1, limit, now).await?;
         if ready.len() < limit {
             ready.extend(self.ready(lane, 0, limit, now).await?);
@@ -159,6 +191,8 @@ impl WorkQueue {
                 subject: item.subject,
                 task,
                 attempts: u32::try_from(item.attempts).unwrap_or(u32::MAX),
+                asked_at: DateTime::from_timestamp_millis(item.created_at_ms).unwrap_or_default(),
+                last_error: item.last_error,
                 correlation_id: item.correlation_id,
                 causation_id: item.causation_id,
             });
@@ -235,6 +269,57 @@ impl WorkQueue {
             self.wakes.wake(lane);
         }
         Ok(touched)
+    }
+
+    /// Gives no more work of the lane away, until the time given, or until somebody resumes it. What an operator has
+    /// paused stays paused, whatever a worker says.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pause(&self, lane: Lane, reason: &str, until: Option<DateTime<Utc>>) -> Result<(), sqlx::Error> {
+        const SQL: &str = "INSERT INTO lane_pauses (lane, reason, since_ms, until_ms) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (lane) DO UPDATE SET reason = excluded.reason, until_ms = excluded.until_ms
+            WHERE lane_pauses.until_ms IS NOT NULL";
+        let until_ms = until.map(|until| until.timestamp_millis());
+        let now = Utc::now().timestamp_millis();
+        let mut tx = self.db.begin().await?;
+        tx.execute(SQL, vec![lane.name().into(), reason.into(), now.into(), until_ms.into()]).await?;
+        tx.commit().await
+    }
+
+    /// Gives work of the lane away again. False when it was not paused.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn resume(&self, lane: Lane) -> Result<bool, sqlx::Error> {
+        let mut tx = self.db.begin().await?;
+        let touched = tx.execute("DELETE FROM lane_pauses WHERE lane = $1", vec![lane.name().into()]).await?;
+        tx.commit().await?;
+        self.wakes.wake(lane);
+        Ok(touched > 0)
+    }
+
+    /// Ends a pause that a worker made, now that a try has succeeded.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mended(&self, lane: Lane) -> Result<bool, sqlx::Error> {
+        let mut tx = self.db.begin().await?;
+        let sql = "DELETE FROM lane_pauses WHERE lane = $1 AND until_ms IS NOT NULL";
+        let touched = tx.execute(sql, vec![lane.name().into()]).await?;
+        tx.commit().await?;
+        self.wakes.wake(lane);
+        Ok(touched > 0)
+    }
+
+    /// The lane's pause, over or not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pause_of(&self, lane: Lane) -> Result<Option<LanePause>, sqlx::Error> {
+        let sql = "SELECT reason, since_ms, until_ms FROM lane_pauses WHERE lane = $1";
+        let rows: Vec<(String, i64, Option<i64>)> = self.db.fetch(sql, vec![lane.name().into()]).await?;
+        Ok(rows.into_iter().next().map(|(reason, since_ms, until_ms)| LanePause { reason, since_ms, until_ms }))
     }
 
     /// # Errors

@@ -10,7 +10,10 @@ mod writer;
 use std::sync::Arc;
 
 use sqlx::error::ErrorKind;
-use starscreen_domain::{AttemptId, CandidateId, EventId, JobId, TenantId, UserId, work::Asked};
+use starscreen_domain::{
+    AttemptId, CandidateId, EventId, JobId, TenantId, UserId,
+    work::{Asked, Lane},
+};
 use uuid::Uuid;
 
 pub use writer::{Wakes, Writer};
@@ -27,6 +30,10 @@ pub struct Append {
     pub candidates: Vec<NewCandidate>,
     pub events: Vec<NewEvent>,
     pub work: Vec<NewWork>,
+    /// Work that is given up by this command.
+    pub dead: Vec<DeadWork>,
+    /// Aggregates whose dead work this command takes up again.
+    pub redriven: Vec<Uuid>,
     /// The work item that this command reports on. It is gone in the same commit, or the command does not happen.
     pub completes: Option<Lease>,
 }
@@ -86,6 +93,18 @@ pub struct NewWork {
     pub correlation_id: Uuid,
     /// The event that asks.
     pub causation_id: Uuid,
+}
+
+/// Work that was given up: what an operator looks at, and may redrive.
+#[derive(Clone, Debug)]
+pub struct DeadWork {
+    pub lane: Lane,
+    pub tenant_id: TenantId,
+    pub subject: Uuid,
+    /// Code of the failure that the subject ended with.
+    pub code: String,
+    pub attempts: u32,
+    pub last_error: String,
 }
 
 /// A worker's right to report on one work item, for one attempt.

@@ -22,6 +22,7 @@ pub(super) async fn write(db: &Db, group: &[Append]) -> Result<Vec<Appended>, Ap
     insert_receipts(&mut tx, receipts, now).await?;
     insert_subjects(&mut tx, group).await?;
     insert_work(&mut tx, group, now).await?;
+    move_dead_work(&mut tx, group, now).await?;
     tx.commit().await?;
     tracing::debug!(commands = group.len(), position.first = first, "group committed");
     Ok(positions)
@@ -187,6 +188,27 @@ async fn insert_work(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Resul
         ]);
     }
     tx.insert("work", COLUMNS, rows).await?;
+    Ok(())
+}
+
+async fn move_dead_work(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Result<(), AppendError> {
+    const COLUMNS: &[&str] = &["id", "lane", "tenant_id", "subject", "code", "attempts", "last_error", "died_at_ms"];
+    for subject in group.iter().flat_map(|append| &append.redriven) {
+        tx.execute("DELETE FROM dead_work WHERE subject = $1", vec![(*subject).into()]).await?;
+    }
+    let dead = group.iter().flat_map(|append| &append.dead).map(|dead| {
+        vec![
+            Uuid::now_v7().into(),
+            dead.lane.name().into(),
+            dead.tenant_id.0.into(),
+            dead.subject.into(),
+            dead.code.clone().into(),
+            i64::from(dead.attempts).into(),
+            dead.last_error.clone().into(),
+            now.timestamp_millis().into(),
+        ]
+    });
+    tx.insert("dead_work", COLUMNS, dead.collect()).await?;
     Ok(())
 }
 

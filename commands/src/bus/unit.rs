@@ -12,7 +12,7 @@ use super::{
     states::{Kept, StreamId},
 };
 use crate::{
-    append::{Append, NewCandidate, NewCredential, NewEvent, NewKey, NewReceipt, NewWork},
+    append::{Append, DeadWork, NewCandidate, NewCredential, NewEvent, NewKey, NewReceipt, NewWork},
     error::CommandError,
 };
 
@@ -171,6 +171,16 @@ impl Unit {
         self.append.candidates.push(candidate);
     }
 
+    /// Notes that work is given up with this command.
+    pub fn add_dead(&mut self, dead: impl IntoIterator<Item = DeadWork>) {
+        self.append.dead.extend(dead);
+    }
+
+    /// Takes the subject off the list of what was given up.
+    pub fn redrive(&mut self, subject: impl Into<Uuid>) {
+        self.append.redriven.push(subject.into());
+    }
+
     /// Ids of the work items asked for so far, in the order of their events.
     pub fn work_ids(&self) -> Vec<Uuid> {
         self.append.work.iter().map(|work| work.id).collect()
@@ -204,6 +214,8 @@ impl Append {
             && self.keys.is_empty()
             && self.credentials.is_empty()
             && self.candidates.is_empty()
+            && self.dead.is_empty()
+            && self.redriven.is_empty()
     }
 }
 

@@ -80,6 +80,8 @@ fn full(tenant: TenantId, key: &str) -> Append {
         candidates: vec![candidate],
         events: vec![event(tenant, Uuid::now_v7(), 1), event(tenant, Uuid::now_v7(), 1)],
         work: vec![work(tenant, Task::ExtractText, false)],
+        dead: vec![],
+        redriven: vec![],
         completes: None,
     }
 }

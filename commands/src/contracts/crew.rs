@@ -45,7 +45,7 @@ impl Crew {
 }
 
 pub fn workers(write: &WriteSide, ports: &Scripted) -> Workers {
-    Workers { bus: write.bus.clone(), queue: write.queue.clone(), ports: ports.ports() }
+    Workers::new(write.bus.clone(), write.queue.clone(), ports.ports())
 }
 
 /// Uploads a resume with this text.

@@ -13,10 +13,13 @@
 )]
 
 pub mod append;
+pub mod bulk;
 pub mod bus;
 pub mod crew;
 pub mod log;
+pub mod operations;
 pub mod quota;
+pub mod retry;
 pub mod scripted;
 pub mod stage;
 pub mod work;
@@ -118,6 +121,20 @@ macro_rules! contract_tests {
                 five_slots_go_to_five_of_many,
                 five_slots_go_to_five_of_many_in_two_processes,
                 a_plan_change_never_oversells;
+            bulk:
+                an_archive_is_one_reservation,
+                of_an_archive_the_first_that_fit_are_taken,
+                an_archive_without_a_good_file_takes_nothing,
+                a_thousand_resumes_are_one_commit,
+                archives_and_single_uploads_never_oversell,
+                the_same_archive_again_is_answered_from_its_receipt;
+            retry:
+                a_retry_takes_a_slot_again_and_ends_scored,
+                only_what_failed_is_retried_and_only_by_its_tenant,
+                without_a_free_slot_nothing_is_retried,
+                the_same_retry_again_takes_no_second_slot,
+                a_score_is_made_again_for_nothing,
+                a_rubric_that_failed_is_drawn_up_again;
             log:
                 events_come_in_order_without_a_gap,
                 waiting_ends_with_a_commit_of_this_process,
@@ -137,6 +154,18 @@ macro_rules! contract_tests {
                 two_claimers_never_get_the_same_item,
                 a_lane_knows_only_its_own_work,
                 who_waits_is_woken_by_new_work;
+            operations:
+                a_pause_holds_over_restarts_whatever_workers_say,
+                a_refusals_pause_shows_its_reason_while_it_holds,
+                a_purged_resume_fails_frees_its_slot_and_can_be_redriven,
+                a_redrive_without_a_free_slot_leaves_it_dead,
+                a_purged_rubric_takes_who_waits_along_and_a_redrive_brings_all_back,
+                a_purged_score_leaves_an_older_one_and_is_redriven_without_a_slot,
+                a_purge_leaves_what_is_in_hand_and_takes_what_waits,
+                a_purge_beside_workers_ends_everything_once,
+                our_own_reactions_are_not_purged,
+                what_nobody_wants_any_more_is_settled_by_a_redrive,
+                what_is_given_up_is_dead_and_what_is_the_files_fault_is_not;
             workers:
                 an_upload_is_scored,
                 what_a_file_gives_is_sealed_and_stored,
@@ -150,6 +179,7 @@ macro_rules! contract_tests {
             workers_failing:
                 a_busy_model_is_asked_again_and_nobody_fails,
                 a_model_that_is_down_fails_the_candidate_at_last,
+                an_invented_quote_is_asked_for_once_more_and_then_put_before_a_person,
                 an_unusable_rubric_is_drawn_up_again,
                 an_extractor_that_is_down_fails_the_candidate_at_last,
                 a_result_that_fits_no_event_fails_the_candidate_at_last,

@@ -65,6 +65,8 @@ pub enum Step {
     Busy(Duration),
     /// An answer beyond every bound.
     Floods,
+    /// Grades with quotes that nobody wrote.
+    Invents,
     Panics,
     Hangs,
 }
@@ -224,9 +226,11 @@ impl TextExtractor for ScriptedExtractor {
                 Ok(Err(Failure { code: "scanned_image".to_owned(), sentence }))
             }
             Step::Down | Step::Busy(_) => Err(ExtractorUnavailable("as the script says".into())),
-            Step::Floods => Ok(Ok(ResumeText { text, pages: 1, contact: contact("x".repeat(300_000)) })),
-            Step::Answers | Step::Panics | Step::Hangs => {
-                Ok(Ok(ResumeText { text, pages: 1, contact: contact("ada@example.org".to_owned()) }))
+            Step::Floods => {
+                Ok(Ok(ResumeText { text, pages: 1, contact: contact("x".repeat(300_000)), hidden: vec![] }))
+            }
+            Step::Answers | Step::Invents | Step::Panics | Step::Hangs => {
+                Ok(Ok(ResumeText { text, pages: 1, contact: contact("ada@example.org".to_owned()), hidden: vec![] }))
             }
         }
     }
@@ -260,7 +264,7 @@ impl ScriptedLlm {
 fn error(step: &Step) -> Option<LlmError> {
     let unavailable = |retry_after| LlmError::Unavailable { reason: "as the script says".to_owned(), retry_after };
     match step {
-        Step::Answers | Step::Floods | Step::Panics | Step::Hangs => None,
+        Step::Answers | Step::Floods | Step::Invents | Step::Panics | Step::Hangs => None,
         Step::Refuses => Some(LlmError::Unusable { reason: "as the script says".to_owned() }),
         Step::Down => Some(unavailable(None)),
         Step::Busy(pause) => Some(unavailable(Some(*pause))),
@@ -293,12 +297,17 @@ impl Llm for ScriptedLlm {
             name: category.name.clone(),
             score: Score::try_new(80).ok(),
             reasoning: "It says so.".to_owned(),
-            evidence: [word, "what nobody wrote"].map(quote).to_vec(),
+            evidence: if matches!(step, Step::Invents) { vec![quote("what nobody wrote")] } else { vec![quote(word)] },
         };
         let summary = if matches!(step, Step::Floods) { "x".repeat(300_000) } else { "Fits.".to_owned() };
         let categories = rubric.categories.iter().map(grade).collect();
         let evaluation = Evaluation { summary, categories, ..Evaluation::default() };
-        Ok(Graded { evaluation, model: "scripted".to_owned(), prompt_version: "1".to_owned() })
+        Ok(Graded {
+            evaluation,
+            contact: Contact::default(),
+            model: "scripted".to_owned(),
+            prompt_version: "1".to_owned(),
+        })
     }
 }
 

@@ -180,7 +180,7 @@ pub async fn a_late_rubric_scores_who_waited(store: Store) {
 pub async fn a_rubric_that_fails_for_good_fails_who_waited(store: Store) {
     let ports = Scripted::default();
     ports.llm.hold_rubrics();
-    ports.llm.rubrics.always(Step::Down);
+    ports.llm.rubrics.always(Step::Refuses);
     let crew = Crew::at_work(&store, &ports);
     let tenant = stage::tenant(&store, Some(2)).await;
     let job = stage::job(&store, &tenant).await;

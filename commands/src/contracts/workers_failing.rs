@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use starscreen_domain::{
-    candidate::Status,
+    CandidateId, Event,
+    candidate::{CandidateEvent, Status},
     job::{Job, RubricStatus},
     work::Lane,
 };
@@ -12,7 +13,7 @@ use super::{
     Store,
     crew::{Crew, until_all_is_done, upload},
     scripted::{Scripted, Step},
-    stage::{self, Tenant, until},
+    stage::{self, Tenant, history, until},
     workers::{failure_code, story},
 };
 use crate::work::LaneCount;
@@ -54,14 +55,50 @@ pub async fn a_model_that_is_down_fails_the_candidate_at_last(store: Store) {
     assert_eq!(stage::candidate(&store, &tenant, scored).await.status, Status::Scored, "two failures are none");
     stage::change_plan(&store, &tenant, Some(2)).await;
     ports.llm.grades.always(Step::Down);
-
+    let before = ports.llm.grades.calls();
     let id = upload(&store, &ports, &tenant, job, "Bob kept notes.").await;
+    until("the model is asked", async || (ports.llm.grades.calls() > before).then_some(())).await;
+    assert_eq!(stage::candidate(&store, &tenant, id).await.status, Status::Parsed, "an outage fails nobody");
+    crew.stop().await;
+    let mut tx = store.db.begin().await.unwrap();
+    let a_day_later = "UPDATE work SET created_at_ms = created_at_ms - 90000000, attempts = 50, free_at_ms = 0";
+    tx.execute(a_day_later, vec![]).await.unwrap();
+    tx.commit().await.unwrap();
+    let crew = Crew::at_work(&store, &ports);
     until_all_is_done(&store).await;
 
     assert_eq!(failure_code(&store, id).await.unwrap(), "scoring_unavailable");
     assert_eq!(story(&store, id).await[4..], ["ScoringRequested", "ScoringFailed", "SlotReleased"]);
     assert_eq!(stage::usage(&store, &tenant).await.used(), 1);
     crew.stop().await;
+}
+
+pub async fn an_invented_quote_is_asked_for_once_more_and_then_put_before_a_person(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
+    ports.llm.grades.then([Step::Invents]);
+    let crew = Crew::at_work(&store, &ports);
+    let mended = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+    assert_eq!((ports.llm.grades.calls(), doubts(&store, mended).await.len()), (2, 0));
+
+    stage::change_plan(&store, &tenant, Some(2)).await;
+    ports.llm.grades.always(Step::Invents);
+    let invented = upload(&store, &ports, &tenant, job, "Bob kept notes.").await;
+    until_all_is_done(&store).await;
+    assert_eq!(ports.llm.grades.calls(), 4);
+    let doubts = doubts(&store, invented).await;
+    assert!(doubts.contains(&"unverified_quote:engines".to_owned()), "{doubts:?}");
+    crew.stop().await;
+}
+
+async fn doubts(store: &Store, id: CandidateId) -> Vec<String> {
+    let scored = history(&store.log).await.into_iter().filter(|event| event.of_candidate() == Some(id.0));
+    let mut reviews = scored.filter_map(|event| match event.payload {
+        Event::Candidate(CandidateEvent::CandidateScored { needs_review, .. }) => Some(needs_review),
+        _ => None,
+    });
+    reviews.next().unwrap()
 }
 
 pub async fn an_unusable_rubric_is_drawn_up_again(store: Store) {

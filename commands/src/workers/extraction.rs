@@ -7,8 +7,9 @@ use starscreen_domain::{
     usage::ReleaseReason,
 };
 
-use super::{WorkError, Workers, again, erased, failure, on_behalf_of, report};
+use super::{WorkError, Workers, again, dead, erased, failure, on_behalf_of, report};
 use crate::{
+    bus::{Bus, Context},
     candidate::{release_slot, remove},
     ports::{ObjectsError, ResumeText},
     work::Claimed,
@@ -72,14 +73,15 @@ impl Workers {
         self.ports.objects.put(&text_key, key.seal_bytes("text", found.text.as_bytes())?).await?;
         let contact = serde_json::to_string(&found.contact).map_err(|error| again(&error))?;
         let contact = key.seal("found", &contact)?;
-        let pages = found.pages;
+        let (pages, hidden) = (found.pages, found.hidden);
         self.bus
             .commit(report(item), move |unit| {
-                let (text_key, contact) = (text_key.clone(), contact.clone());
+                let (text_key, contact, hidden) = (text_key.clone(), contact.clone(), hidden.clone());
                 Box::pin(async move {
                     let job_id = unit.state::<Candidate>(id).await?.job_id.unwrap_or_default();
                     let rubric_version = unit.state::<Job>(job_id).await?.current_rubric();
-                    let command = RecordText { text_key, characters, pages, found: Some(contact), rubric_version };
+                    let command =
+                        RecordText { text_key, characters, pages, found: Some(contact), hidden, rubric_version };
                     unit.decide::<Candidate>(id, command).await.map(|_| ())
                 })
             })
@@ -88,20 +90,7 @@ impl Workers {
     }
 
     async fn fail_extraction(&self, item: &Claimed, id: CandidateId, reason: Failure) -> Result<(), WorkError> {
-        self.bus
-            .commit(report(item).in_turn(), move |unit| {
-                let failure = reason.clone();
-                Box::pin(async move {
-                    let before = unit.state::<Candidate>(id).await?;
-                    let failed = unit.decide::<Candidate>(id, FailExtraction { failure }).await?;
-                    if !failed.is_empty() {
-                        release_slot(unit, id, &before, ReleaseReason::ExtractionFailed).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .await?;
-        Ok(())
+        end_extraction(&self.bus, report(item), item, id, reason).await
     }
 
     /// The upload landed after its job's deletion had looked for candidates.
@@ -113,4 +102,29 @@ impl Workers {
             .await?;
         Ok(())
     }
+}
+
+/// Ends a candidate without a text and frees its slot.
+pub(super) async fn end_extraction(
+    bus: &Bus,
+    context: Context,
+    item: &Claimed,
+    id: CandidateId,
+    reason: Failure,
+) -> Result<(), WorkError> {
+    let grave = dead(item, &reason.code);
+    bus.commit(context.in_turn(), move |unit| {
+        let (failure, grave) = (reason.clone(), grave.clone());
+        Box::pin(async move {
+            let before = unit.state::<Candidate>(id).await?;
+            let failed = unit.decide::<Candidate>(id, FailExtraction { failure }).await?;
+            if !failed.is_empty() {
+                unit.add_dead(grave);
+                release_slot(unit, id, &before, ReleaseReason::ExtractionFailed).await?;
+            }
+            Ok(())
+        })
+    })
+    .await?;
+    Ok(())
 }

@@ -4,11 +4,20 @@
 //! backoff; a result is only ever reported under the attempt that the item was claimed with.
 
 mod extraction;
+pub mod purge;
 mod reactions;
 mod rubric;
 mod scoring;
+mod verify;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::FutureExt;
 use starscreen_domain::{
@@ -23,6 +32,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    append::DeadWork,
     bus::{Bus, Context},
     error::CommandError,
     ports::{Llm, LlmError, Objects, ObjectsError, TextExtractor, Vault, VaultError},
@@ -33,12 +43,21 @@ use crate::{
 const SLOW_POLL: Duration = Duration::from_millis(500);
 /// Pause of a lane after its store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(20);
 /// First bound of the pause before an item is tried again; it doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a system may be down before what waits for it fails.
+const LONGEST_OUTAGE: Duration = Duration::from_hours(24);
+/// A lane that was refused tries again this often.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Least pause where somebody asked for one.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// Code of what ended because an operator purged its work.
+pub(crate) const PURGED: &str = "purged";
+/// Code of candidates that failed because their job has no rubric.
+const RUBRIC_FAILED: &str = "rubric_failed";
 const ERASED: &str = "The personal data of this candidate was erased.";
 
 /// Everything workers call.
@@ -63,6 +82,8 @@ pub struct Workers {
     pub bus: Bus,
     pub queue: WorkQueue,
     pub ports: Ports,
+    /// Lanes that a refusal holds, as far as this process knows.
+    held: Arc<[AtomicBool; Lane::ALL.len()]>,
 }
 
 /// Why an item is not done.
@@ -71,9 +92,21 @@ enum WorkError {
     /// The rules say that the result is no longer wanted, or the item is somebody else's: nothing is left to do.
     #[error("no longer wanted: {0}")]
     Moot(CommandError),
-    /// Worth another try; `counts` among the item's attempts unless somebody asked us to wait.
+    /// Worth another try, within `budget`.
     #[error("{reason}")]
-    Again { reason: String, after: Option<Duration>, counts: bool },
+    Again { reason: String, after: Option<Duration>, budget: Budget },
+    /// No try can help before somebody mends something: the whole lane waits.
+    #[error("{reason}")]
+    Refused { reason: String },
+}
+
+/// How long an item is tried before whoever waits for it is told that it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Budget {
+    /// A number of tries: the fault may well be the item's own.
+    Tries,
+    /// A day: the fault is of a system that is down, and it will come back.
+    Time,
 }
 
 impl From<CommandError> for WorkError {
@@ -115,9 +148,10 @@ impl From<LlmError> for WorkError {
         let reason = error.to_string();
         match error {
             LlmError::Unavailable { retry_after, .. } => {
-                Self::Again { reason, after: retry_after, counts: retry_after.is_none() }
+                Self::Again { reason, after: retry_after, budget: Budget::Time }
             }
-            LlmError::Unusable { .. } => Self::Again { reason, after: None, counts: true },
+            LlmError::Refused { .. } => Self::Refused { reason },
+            LlmError::Unusable { .. } => Self::Again { reason, after: None, budget: Budget::Tries },
         }
     }
 }
@@ -129,10 +163,14 @@ fn again(error: &dyn std::error::Error) -> WorkError {
         reason = format!("{reason}: {cause}");
         source = cause.source();
     }
-    WorkError::Again { reason, after: None, counts: true }
+    WorkError::Again { reason, after: None, budget: Budget::Tries }
 }
 
 impl Workers {
+    pub fn new(bus: Bus, queue: WorkQueue, ports: Ports) -> Self {
+        Self { bus, queue, ports, held: Arc::default() }
+    }
+
     /// Starts the loop of one lane; it ends, with its items, after `shutdown`.
     pub fn start(&self, lane: Lane, settings: LaneSettings, shutdown: CancellationToken, tracker: &TaskTracker) {
         let workers = self.clone();
@@ -180,16 +218,22 @@ impl Workers {
     ))]
     async fn work_off(&self, item: &Claimed, lease: Duration) {
         let outcome = match self.attempt(item, lease).await {
-            Err(error @ WorkError::Again { counts: true, .. }) => self.give_up_or(item, error).await,
+            Err(WorkError::Again { reason, after, budget }) => {
+                self.give_up_or(item, WorkError::Again { reason, after, budget }, budget).await
+            }
+            Err(WorkError::Refused { reason }) => return self.hold_lane(item, &reason).await,
             outcome => outcome,
         };
         let ended = match outcome {
-            Ok(()) => return,
+            Ok(()) => return self.lane_works(item.task.lane()).await,
+            Err(WorkError::Refused { reason }) => return self.hold_lane(item, &reason).await,
             Err(WorkError::Moot(reason)) => {
                 tracing::debug!(reason = %reason, "work item is no longer wanted");
                 self.queue.complete(item.lease).await
             }
-            Err(WorkError::Again { reason, after, counts }) => {
+            Err(WorkError::Again { reason, after, budget }) => {
+                // A pause that was asked for is no try: an outage must not use up the tries for what comes after it.
+                let counts = after.is_none() || budget == Budget::Tries;
                 let pause = after.map_or_else(|| backoff(item.attempts), spread);
                 tracing::warn!(
                     reason,
@@ -197,11 +241,24 @@ impl Workers {
                     pause_ms = pause.as_millis(),
                     "work item will be tried again"
                 );
-                self.queue.give_back(item.lease, pause, &reason, counts).await
+                return self.give_back(item, pause, &reason, counts).await;
             }
         };
         if let Err(error) = ended {
-            tracing::warn!(error = %error, "work item could not be given back; its lease will end");
+            tracing::warn!(error = %error, "work item could not be completed; its lease will end");
+        }
+    }
+
+    /// Gives an item back, and stays at it while the store is out of reach: else it would wait out its lease.
+    async fn give_back(&self, item: &Claimed, pause: Duration, reason: &str, counts: bool) {
+        let mut wait = STORE_PAUSE;
+        loop {
+            let Err(error) = self.queue.give_back(item.lease, pause, reason, counts).await else { return };
+            if wait > LONGEST_STORE_PAUSE {
+                return tracing::warn!(error = %error, "work item could not be given back; its lease will end");
+            }
+            sleep(wait).await;
+            wait *= 2;
         }
     }
 
@@ -218,7 +275,7 @@ impl Workers {
                 Task::DeleteCandidates => self.delete_candidates(item).await,
             }
         };
-        let failed = |reason: &str, after| WorkError::Again { reason: reason.to_owned(), after, counts: true };
+        let failed = |reason: &str, after| WorkError::Again { reason: reason.to_owned(), after, budget: Budget::Tries };
         match timeout(lease.mul_f64(0.9), AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panic)) => Err(failed("the worker panicked", None)), // the panic hook has said where
@@ -228,14 +285,20 @@ impl Workers {
 
     /// Ends an item that has failed too often by telling who waits for it; passes the error on while there are tries
     /// left. Our own reactions are tried for ever: nobody could be told.
-    async fn give_up_or(&self, item: &Claimed, error: WorkError) -> Result<(), WorkError> {
+    async fn give_up_or(&self, item: &Claimed, error: WorkError, budget: Budget) -> Result<(), WorkError> {
         let max_attempts = match item.task {
             Task::ExtractText => extraction::MAX_ATTEMPTS,
             Task::DrawUpRubric => rubric::MAX_ATTEMPTS,
             Task::Score => scoring::MAX_ATTEMPTS,
             Task::ScoreWaiting | Task::AwaitRubric | Task::FailWaiting | Task::DeleteCandidates => return Err(error),
         };
-        if item.attempts + 1 < max_attempts {
+        let age = (chrono::Utc::now() - item.asked_at).to_std().unwrap_or_default();
+        let spent = match budget {
+            Budget::Tries => item.attempts + 1 >= max_attempts,
+            // Age alone would end what waited in a paused lane at its first bad luck.
+            Budget::Time => age >= LONGEST_OUTAGE && item.attempts + 1 >= max_attempts,
+        };
+        if !spent {
             return Err(error);
         }
         tracing::error!(reason = %error, work.attempts = item.attempts + 1, "work item is given up");
@@ -244,6 +307,30 @@ impl Workers {
             Task::DrawUpRubric => self.give_up_rubric(item).await,
             Task::Score => self.give_up_scoring(item).await,
             Task::ScoreWaiting | Task::AwaitRubric | Task::FailWaiting | Task::DeleteCandidates => Err(error),
+        }
+    }
+
+    /// Nothing becomes FAILED by a refusal: the item goes back, and the lane waits before the next try.
+    async fn hold_lane(&self, item: &Claimed, reason: &str) {
+        let lane = item.task.lane();
+        let first = !self.held[lane as usize].swap(true, Ordering::Relaxed);
+        if first {
+            tracing::error!(lane = %lane, reason, "the lane is paused: this needs a person; it goes on by itself once mended");
+        }
+        let until = chrono::Utc::now() + REFUSED_PAUSE;
+        let paused = self.queue.pause(lane, reason, Some(until)).await;
+        if let Err(error) = paused {
+            tracing::warn!(error = %error, "the lane could not be paused");
+        }
+        self.give_back(item, Duration::ZERO, reason, false).await;
+    }
+
+    async fn lane_works(&self, lane: Lane) {
+        if self.held[lane as usize].swap(false, Ordering::Relaxed) {
+            tracing::info!(lane = %lane, "the lane goes on");
+            if let Err(error) = self.queue.mended(lane).await {
+                tracing::warn!(error = %error, "the pause of the lane could not be ended");
+            }
         }
     }
 
@@ -285,4 +372,19 @@ fn erased() -> Failure {
 
 fn failure(code: &str, sentence: &str) -> Failure {
     Failure { code: code.to_owned(), sentence: sentence.to_owned() }
+}
+
+/// What is noted of an item that is given up for a technical reason, which a redrive may mend. A file's own fault is no
+/// matter for an operator.
+fn dead(item: &Claimed, code: &str) -> Option<DeadWork> {
+    let technical = code.ends_with("_unavailable") || code == RUBRIC_FAILED || code == PURGED;
+    technical.then(|| DeadWork {
+        // Whoever failed for want of a rubric is found among those that wanted a score.
+        lane: if code == RUBRIC_FAILED { Lane::Score } else { item.task.lane() },
+        tenant_id: item.tenant,
+        subject: item.subject,
+        code: code.to_owned(),
+        attempts: item.attempts + 1,
+        last_error: item.last_error.clone().unwrap_or_default(),
+    })
 }

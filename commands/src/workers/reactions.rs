@@ -10,8 +10,9 @@ use starscreen_domain::{
     usage::ReleaseReason,
 };
 
-use super::{WorkError, Workers, again, failure, on_behalf_of};
+use super::{RUBRIC_FAILED, WorkError, Workers, again, dead, failure, on_behalf_of};
 use crate::{
+    append::DeadWork,
     candidate::{release_slot, remove},
     error::CommandError,
     work::Claimed,
@@ -36,7 +37,9 @@ impl Workers {
                 let context = on_behalf_of(item);
                 let asked = self.bus.commit(context, move |unit| {
                     Box::pin(async move {
-                        unit.decide::<Candidate>(id, ScoreCandidate { rubric_version: version }).await.map(|_| ())
+                        unit.decide::<Candidate>(id, ScoreCandidate { rubric_version: version, again: false })
+                            .await
+                            .map(|_| ())
                     })
                 });
                 or_moot(asked.await)?;
@@ -57,7 +60,7 @@ impl Workers {
         }
         match job.rubric_status {
             RubricStatus::Completed => self.request_score(item, id, job.rubric_version).await,
-            RubricStatus::Failed => self.fail_scoring(item, id, None, "rubric_failed", NO_RUBRIC).await,
+            RubricStatus::Failed => self.fail_scoring(item, id, None, RUBRIC_FAILED, NO_RUBRIC).await,
             // Its arrival, or failure, looks for this candidate then.
             RubricStatus::Pending | RubricStatus::Processing => self.done(item).await,
         }
@@ -77,21 +80,23 @@ impl Workers {
                 if self.bus.read::<Candidate>(item.tenant, id).await?.status != Status::Parsed {
                     continue;
                 }
-                or_moot(self.fail_one(item, id, failure("rubric_failed", NO_RUBRIC)).await)?;
+                or_moot(self.fail_one(item, id, failure(RUBRIC_FAILED, NO_RUBRIC)).await)?;
             }
         }
         self.done(item).await
     }
 
     async fn fail_one(&self, item: &Claimed, id: CandidateId, reason: Failure) -> Result<(), CommandError> {
+        let grave = dead(item, &reason.code).map(|grave| DeadWork { subject: id.0, ..grave });
         self.bus
             .commit(on_behalf_of(item).in_turn(), move |unit| {
-                let failure = reason.clone();
+                let (failure, grave) = (reason.clone(), grave.clone());
                 Box::pin(async move {
                     let before = unit.state::<Candidate>(id).await?;
                     if before.status == Status::Parsed {
                         let command = FailScoring { rubric_version: before.requested, failure };
                         unit.decide::<Candidate>(id, command).await?;
+                        unit.add_dead(grave);
                         release_slot(unit, id, &before, ReleaseReason::ScoringFailed).await?;
                     }
                     Ok(())

@@ -2,11 +2,15 @@
 
 use starscreen_domain::{
     JobId,
+    candidate::Failure,
     job::{FailRubric, Job, RecordRubric, RubricStatus, StartRubric},
 };
 
-use super::{WorkError, Workers, again, failure, on_behalf_of, report};
-use crate::work::Claimed;
+use super::{WorkError, Workers, again, dead, failure, on_behalf_of, report};
+use crate::{
+    bus::{Bus, Context},
+    work::Claimed,
+};
 
 /// Tries before a job's rubric fails for good.
 pub(super) const MAX_ATTEMPTS: u32 = 10;
@@ -47,13 +51,39 @@ impl Workers {
         let id = JobId(item.subject);
         let revision = self.bus.read::<Job>(item.tenant, id).await?.revision;
         let sentence = "No rubric could be drawn up for this job. Save the job's description again to retry.";
-        let failure = failure("rubric_unavailable", sentence);
-        self.bus
-            .commit(report(item), move |unit| {
-                let command = FailRubric { revision, failure: failure.clone() };
-                Box::pin(async move { unit.decide::<Job>(id, command).await.map(|_| ()) })
-            })
-            .await?;
-        Ok(())
+        self.fail_rubric(item, id, revision, failure("rubric_unavailable", sentence)).await
     }
+
+    pub(super) async fn fail_rubric(
+        &self,
+        item: &Claimed,
+        id: JobId,
+        revision: u32,
+        failure: Failure,
+    ) -> Result<(), WorkError> {
+        end_rubric(&self.bus, report(item), item, id, revision, failure).await
+    }
+}
+
+/// Ends a job without a rubric.
+pub(super) async fn end_rubric(
+    bus: &Bus,
+    context: Context,
+    item: &Claimed,
+    id: JobId,
+    revision: u32,
+    failure: Failure,
+) -> Result<(), WorkError> {
+    let grave = dead(item, &failure.code);
+    bus.commit(context, move |unit| {
+        let (grave, command) = (grave.clone(), FailRubric { revision, failure: failure.clone() });
+        Box::pin(async move {
+            if !unit.decide::<Job>(id, command).await?.is_empty() {
+                unit.add_dead(grave);
+            }
+            Ok(())
+        })
+    })
+    .await?;
+    Ok(())
 }

@@ -5,15 +5,21 @@
 
 use starscreen_domain::{
     CandidateId,
-    candidate::{
-        Candidate, CategoryGrade, CategoryScore, Evaluation, FailScoring, QuoteFinder, RecordScore, ScoreCandidate,
-    },
+    candidate::{Candidate, Contact, FailScoring, Failure, RecordScore, ScoreCandidate},
     job::{Job, Rubric, RubricStatus},
     usage::{CommitSlot, ReleaseReason, Usage},
 };
 
-use super::{ERASED, WorkError, Workers, again, failure, reactions::NO_RUBRIC, report};
-use crate::{candidate::release_slot, ports::ObjectsError, work::Claimed};
+use super::{
+    Budget, ERASED, RUBRIC_FAILED, WorkError, Workers, again, dead, failure, reactions::NO_RUBRIC, report,
+    verify::Verified,
+};
+use crate::{
+    bus::{Bus, Context},
+    candidate::release_slot,
+    ports::ObjectsError,
+    work::Claimed,
+};
 
 /// Tries before a candidate's scoring fails for good.
 pub(super) const MAX_ATTEMPTS: u32 = 10;
@@ -35,7 +41,7 @@ impl Workers {
             return self.delete_late_upload(item, id).await;
         }
         if job.rubric_status == RubricStatus::Failed {
-            return self.fail_scoring(item, id, Some(requested), "rubric_failed", NO_RUBRIC).await;
+            return self.fail_scoring(item, id, Some(requested), RUBRIC_FAILED, NO_RUBRIC).await;
         }
         let (Some(current), Some(rubric)) = (job.current_rubric(), job.rubric) else {
             return self.done(item).await; // a new rubric is on its way, and asks again when it is there
@@ -44,9 +50,7 @@ impl Workers {
             return self.request_score(item, id, current).await;
         }
         match self.grade(item, &text_key, &rubric).await? {
-            Some((evaluation, model, prompt_version)) => {
-                self.record_score(item, id, current, &rubric, evaluation, model, prompt_version).await
-            }
+            Some(graded) => self.record_score(item, id, current, &rubric, graded).await,
             None => self.fail_scoring(item, id, Some(current), "erased", ERASED).await,
         }
     }
@@ -58,52 +62,56 @@ impl Workers {
         self.fail_scoring(item, id, requested, "scoring_unavailable", sentence).await
     }
 
-    /// The model's grades with checked quotes; `None` when the person was erased.
-    async fn grade(
-        &self,
-        item: &Claimed,
-        text_key: &str,
-        rubric: &Rubric,
-    ) -> Result<Option<(Evaluation, String, String)>, WorkError> {
+    /// The model's grades with checked quotes; `None` when the person was erased. What is missing, or quoted but not in
+    /// the text, is asked for once more.
+    async fn grade(&self, item: &Claimed, text_key: &str, rubric: &Rubric) -> Result<Option<Verified>, WorkError> {
         let Some(key) = self.ports.vault.subject_key(item.subject).await? else { return Ok(None) };
         let sealed = match self.ports.objects.get(text_key).await {
             Err(error @ ObjectsError::Missing) => return Err(again(&error)),
             other => other?,
         };
         let text = String::from_utf8_lossy(&key.open_bytes("text", &sealed)?).into_owned();
-        let graded = self.ports.llm.grade(rubric, &text).await?;
-        let evaluation = checked(graded.evaluation, rubric, &text);
-        Ok(Some((evaluation, graded.model, graded.prompt_version)))
+        let first = Verified::of(self.ports.llm.grade(rubric, &text).await?, rubric, &text);
+        if first.doubts.is_empty() {
+            return Ok(Some(first));
+        }
+        tracing::info!(doubts = first.doubts.len(), "the model is asked once more for categories without support");
+        let second = Verified::of(self.ports.llm.grade(rubric, &text).await?, rubric, &text);
+        Ok(Some(first.mended_by(second)))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is one fact of the score")]
     async fn record_score(
         &self,
         item: &Claimed,
         id: CandidateId,
         rubric_version: u32,
         rubric: &Rubric,
-        evaluation: Evaluation,
-        model: String,
-        prompt_version: String,
+        graded: Verified,
     ) -> Result<(), WorkError> {
         let Some(key) = self.ports.vault.subject_key(item.subject).await? else {
             return self.fail_scoring(item, id, Some(rubric_version), "erased", ERASED).await; // since it was graded
         };
-        let categories = category_scores(&evaluation, rubric);
-        let text = serde_json::to_string(&evaluation).map_err(|error| again(&error))?;
+        let text = serde_json::to_string(&graded.evaluation).map_err(|error| again(&error))?;
         if text.len() > MAX_EVALUATION_BYTES {
             let reason = format!("the evaluation has {} bytes, more than an event takes", text.len());
-            return Err(WorkError::Again { reason, after: None, counts: true });
+            return Err(WorkError::Again { reason, after: None, budget: Budget::Tries });
         }
+        let found = match &graded.contact {
+            contact if *contact == Contact::default() => None,
+            contact => {
+                let contact = serde_json::to_string(contact).map_err(|error| again(&error))?;
+                Some(key.seal("found", &contact)?)
+            }
+        };
         let command = RecordScore {
             attempt: item.lease.attempt,
             rubric_version,
-            prompt_version,
-            model,
-            categories,
-            needs_review: vec![],
+            prompt_version: graded.prompt_version,
+            model: graded.model,
+            categories: graded.evaluation.scores(rubric),
+            needs_review: graded.doubts.into_iter().map(|doubt| doubt.reason()).collect(),
             evaluation: key.seal("evaluation", &text)?,
+            found,
         };
         self.bus
             .commit(report(item).in_turn(), move |unit| {
@@ -129,9 +137,9 @@ impl Workers {
     ) -> Result<(), WorkError> {
         self.bus
             .commit(report(item), move |unit| {
-                Box::pin(
-                    async move { unit.decide::<Candidate>(id, ScoreCandidate { rubric_version }).await.map(|_| ()) },
-                )
+                Box::pin(async move {
+                    unit.decide::<Candidate>(id, ScoreCandidate { rubric_version, again: false }).await.map(|_| ())
+                })
             })
             .await?;
         Ok(())
@@ -145,55 +153,32 @@ impl Workers {
         code: &str,
         sentence: &str,
     ) -> Result<(), WorkError> {
-        let reason = failure(code, sentence);
-        self.bus
-            .commit(report(item).in_turn(), move |unit| {
-                let failure = reason.clone();
-                Box::pin(async move {
-                    let before = unit.state::<Candidate>(id).await?;
-                    let failed = unit.decide::<Candidate>(id, FailScoring { rubric_version, failure }).await?;
-                    if !failed.is_empty() {
-                        release_slot(unit, id, &before, ReleaseReason::ScoringFailed).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .await?;
-        Ok(())
+        end_scoring(&self.bus, report(item), item, id, rubric_version, failure(code, sentence)).await
     }
 }
 
-/// The grades in the rubric's order, with only those quotes that stand in the text.
-fn checked(mut evaluation: Evaluation, rubric: &Rubric, text: &str) -> Evaluation {
-    let quotes = QuoteFinder::new(text);
-    evaluation.categories = rubric
-        .categories
-        .iter()
-        .map(|category| {
-            let graded = evaluation.categories.iter().find(|grade| grade.category_id == category.category_id);
-            let mut grade = graded.cloned().unwrap_or_else(|| CategoryGrade {
-                category_id: category.category_id.clone(),
-                name: category.name.clone(),
-                score: None,
-                reasoning: "This category was not graded.".to_owned(),
-                evidence: vec![],
-            });
-            grade.evidence = grade.evidence.iter().filter_map(|quote| quotes.locate(&quote.quote)).collect();
-            grade
+/// Ends a candidate without a score and frees its slot; an older score stands.
+pub(super) async fn end_scoring(
+    bus: &Bus,
+    context: Context,
+    item: &Claimed,
+    id: CandidateId,
+    rubric_version: Option<u32>,
+    reason: Failure,
+) -> Result<(), WorkError> {
+    let grave = dead(item, &reason.code);
+    bus.commit(context.in_turn(), move |unit| {
+        let (failure, grave) = (reason.clone(), grave.clone());
+        Box::pin(async move {
+            let before = unit.state::<Candidate>(id).await?;
+            let failed = unit.decide::<Candidate>(id, FailScoring { rubric_version, failure }).await?;
+            if !failed.is_empty() {
+                unit.add_dead(grave);
+                release_slot(unit, id, &before, ReleaseReason::ScoringFailed).await?;
+            }
+            Ok(())
         })
-        .collect();
-    evaluation
-}
-
-fn category_scores(evaluation: &Evaluation, rubric: &Rubric) -> Vec<CategoryScore> {
-    rubric
-        .categories
-        .iter()
-        .zip(&evaluation.categories)
-        .map(|(category, grade)| CategoryScore {
-            category_id: category.category_id.clone(),
-            importance: category.importance,
-            score: grade.score,
-        })
-        .collect()
+    })
+    .await?;
+    Ok(())
 }

@@ -1,0 +1,338 @@
+//! What operators see of the work, and how they take up again what was given up. Ending work is in
+//! [`crate::workers::purge`].
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use starscreen_domain::{
+    Actor, CandidateId, Delivery, Event, JobId, TenantId, UsageId,
+    candidate::{Candidate, CandidateError, CandidateEvent},
+    job::JobError,
+    work::Lane,
+};
+use uuid::Uuid;
+
+use crate::{
+    bus::{Bus, Context},
+    candidate,
+    error::CommandError,
+    job,
+    store::Log,
+    work::{LaneCount, LanePause, WorkQueue},
+};
+
+/// How one lane stands.
+#[derive(Clone, Debug)]
+pub struct LaneState {
+    pub lane: Lane,
+    pub count: LaneCount,
+    /// When the oldest item was asked for.
+    pub oldest: Option<DateTime<Utc>>,
+    /// Failed tries of all items together.
+    pub attempts: u64,
+    /// Why the last try of the item that was tried most failed.
+    pub last_error: Option<String>,
+    /// Only while it holds.
+    pub pause: Option<LanePause>,
+    /// Given up or purged, and not redriven yet.
+    pub dead: u64,
+}
+
+/// Where an item stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemState {
+    Ready,
+    Leased,
+    Waiting,
+}
+
+impl ItemState {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Leased => "leased",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+/// One work item, as an operator sees it.
+#[derive(Clone, Debug)]
+pub struct Item {
+    pub id: Uuid,
+    pub lane: String,
+    pub task: String,
+    pub tenant: TenantId,
+    pub subject: Uuid,
+    pub urgent: bool,
+    pub state: ItemState,
+    pub attempts: u64,
+    pub asked_at: DateTime<Utc>,
+    /// When its lease, or its pause, ends.
+    pub free_at: DateTime<Utc>,
+    pub last_error: Option<String>,
+}
+
+/// Work that was given up or purged.
+#[derive(Clone, Debug)]
+pub struct Dead {
+    pub id: Uuid,
+    pub lane: String,
+    pub tenant: TenantId,
+    pub subject: Uuid,
+    pub code: String,
+    pub attempts: u64,
+    pub last_error: String,
+    pub died_at: DateTime<Utc>,
+}
+
+/// # Errors
+/// When the database fails.
+pub async fn lane_state(queue: &WorkQueue, lane: Lane) -> Result<LaneState, CommandError> {
+    const ITEMS: &str = "SELECT MIN(created_at_ms), COALESCE(SUM(attempts), 0),
+            (SELECT tried.last_error FROM work AS tried WHERE tried.lane = $1 AND tried.last_error IS NOT NULL
+                ORDER BY tried.attempts DESC, tried.id LIMIT 1)
+        FROM work WHERE lane = $1";
+    let now = Utc::now().timestamp_millis();
+    let items: Vec<(Option<i64>, i64, Option<String>)> = queue.db().fetch(ITEMS, vec![lane.name().into()]).await?;
+    let dead: Vec<(i64,)> =
+        queue.db().fetch("SELECT COUNT(*) FROM dead_work WHERE lane = $1", vec![lane.name().into()]).await?;
+    let (oldest_ms, attempts, last_error) = items.into_iter().next().unwrap_or_default();
+    Ok(LaneState {
+        lane,
+        count: queue.count(lane).await?,
+        oldest: oldest_ms.and_then(DateTime::from_timestamp_millis),
+        attempts: attempts.unsigned_abs(),
+        last_error,
+        pause: queue.pause_of(lane).await?.filter(|pause| pause.holds_at(now)),
+        dead: dead.first().map_or(0, |(count,)| count.unsigned_abs()),
+    })
+}
+
+/// # Errors
+/// When the database fails.
+pub async fn lane_states(queue: &WorkQueue) -> Result<Vec<LaneState>, CommandError> {
+    let mut states = Vec::with_capacity(Lane::ALL.len());
+    for lane in Lane::ALL {
+        states.push(lane_state(queue, lane).await?);
+    }
+    Ok(states)
+}
+
+type ItemRow = (Uuid, String, String, Uuid, Uuid, i64, bool, i64, i64, i64, Option<String>);
+
+/// Items of a lane, or of all lanes, the oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn items(
+    queue: &WorkQueue,
+    lane: Option<Lane>,
+    leased_only: bool,
+    limit: u32,
+) -> Result<Vec<Item>, CommandError> {
+    const SQL: &str = "SELECT id, lane, task, tenant_id, subject, urgent, lease IS NOT NULL, attempts, created_at_ms,
+            free_at_ms, last_error FROM work
+        WHERE ($1 IS NULL OR lane = $1) AND ($2 = 0 OR (lease IS NOT NULL AND free_at_ms > $3))
+        ORDER BY created_at_ms, id LIMIT $4";
+    let now = Utc::now().timestamp_millis();
+    let lane = lane.map(|lane| lane.name().to_owned());
+    let values = vec![lane.into(), i64::from(leased_only).into(), now.into(), i64::from(limit).into()];
+    let rows: Vec<ItemRow> = queue.db().fetch(SQL, values).await?;
+    Ok(rows.into_iter().map(|row| item(row, now)).collect())
+}
+
+fn item(row: ItemRow, now_ms: i64) -> Item {
+    let (id, lane, task, tenant, subject, urgent, leased, attempts, created_at_ms, free_at_ms, last_error) = row;
+    Item {
+        id,
+        lane,
+        task: task.trim_matches('"').to_owned(),
+        tenant: TenantId(tenant),
+        subject,
+        urgent: urgent != 0,
+        state: match (free_at_ms <= now_ms, leased) {
+            (true, _) => ItemState::Ready,
+            (false, true) => ItemState::Leased,
+            (false, false) => ItemState::Waiting,
+        },
+        attempts: attempts.unsigned_abs(),
+        asked_at: DateTime::from_timestamp_millis(created_at_ms).unwrap_or_default(),
+        free_at: DateTime::from_timestamp_millis(free_at_ms).unwrap_or_default(),
+        last_error,
+    }
+}
+
+type DeadRow = (Uuid, String, Uuid, Uuid, String, i64, String, i64);
+
+/// Dead work of a lane, or of all lanes, the oldest first; `subject`: only of this aggregate.
+///
+/// # Errors
+/// When the database fails.
+pub async fn dead(
+    queue: &WorkQueue,
+    lane: Option<Lane>,
+    subject: Option<Uuid>,
+    limit: u32,
+) -> Result<Vec<Dead>, CommandError> {
+    const SQL: &str = "SELECT id, lane, tenant_id, subject, code, attempts, last_error, died_at_ms FROM dead_work
+        WHERE ($1 IS NULL OR lane = $1) AND ($2 IS NULL OR subject = $2) ORDER BY died_at_ms, id LIMIT $3";
+    let lane = lane.map(|lane| lane.name().to_owned());
+    let rows: Vec<DeadRow> = queue.db().fetch(SQL, vec![lane.into(), subject.into(), i64::from(limit).into()]).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, lane, tenant, subject, code, attempts, last_error, died_at_ms)| Dead {
+            id,
+            lane,
+            tenant: TenantId(tenant),
+            subject,
+            code,
+            attempts: attempts.unsigned_abs(),
+            last_error,
+            died_at: DateTime::from_timestamp_millis(died_at_ms).unwrap_or_default(),
+        })
+        .collect())
+}
+
+/// What became of dead work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redriven {
+    /// It is asked for again.
+    Again,
+    /// Nothing is left to do: it was deleted, or somebody has retried it since.
+    Settled,
+}
+
+/// Takes up what was given up: the candidate or the rubric is tried again by a command. A candidate reserves a slot
+/// anew; one whose older score stands is scored again without.
+///
+/// # Errors
+/// [`starscreen_domain::usage::UsageError::LimitReached`] without a free slot, or when the store fails; it stays dead.
+pub async fn redrive(bus: &Bus, queue: &WorkQueue, dead: &Dead) -> Result<Redriven, CommandError> {
+    let context = || Context { urgent: false, ..Context::new(dead.tenant, Actor::Operator, Utc::now()) };
+    let outcome = if dead.lane == Lane::Rubric.name() {
+        job::retry_rubric(bus, context(), JobId(dead.subject)).await.map(drop)
+    } else {
+        let id = CandidateId(dead.subject);
+        let job = bus.read::<Candidate>(dead.tenant, id).await?.job_id.unwrap_or_default();
+        match candidate::retry(bus, context(), job, id).await.map(drop) {
+            Err(CommandError::Candidate(CandidateError::NotFailed)) if dead.lane == Lane::Score.name() => {
+                candidate::rescore(bus, context(), job, id).await.map(drop)
+            }
+            outcome => outcome,
+        }
+    };
+    let redriven = match outcome {
+        Ok(()) => Redriven::Again,
+        Err(CommandError::NotFound(_) | CommandError::Candidate(_) | CommandError::Job(JobError::RubricNotFailed)) => {
+            Redriven::Settled
+        }
+        Err(error) => return Err(error),
+    };
+    forget(queue, dead).await?;
+    Ok(redriven)
+}
+
+/// What a retry took up is gone from the table already; this is for what needed none.
+async fn forget(queue: &WorkQueue, dead: &Dead) -> Result<(), CommandError> {
+    let mut tx = queue.db().begin().await?;
+    tx.execute("DELETE FROM dead_work WHERE id = $1", vec![dead.id.into()]).await?;
+    Ok(tx.commit().await?)
+}
+
+/// What the store says of itself, for `doctor` and the health pages.
+#[derive(Clone, Debug)]
+pub struct StoreCheck {
+    /// Newest position.
+    pub head: u64,
+    /// What a quick check of the file found; empty: nothing is wrong.
+    pub damage: Vec<String>,
+    /// Triggers that keep events from being changed or deleted, and that are missing.
+    pub missing_triggers: Vec<&'static str>,
+    /// When the newest event was recorded, if it is later than now: a clock was turned back.
+    pub ahead_of_clock: Option<DateTime<Utc>>,
+}
+
+const TRIGGERS: [&str; 2] = ["events_are_never_changed", "events_are_never_deleted"];
+
+/// # Errors
+/// When the database fails.
+pub async fn newest_position(queue: &WorkQueue) -> Result<u64, CommandError> {
+    let rows: Vec<(i64,)> = queue.db().fetch("SELECT COALESCE(MAX(position), 0) FROM events", vec![]).await?;
+    Ok(rows.first().map_or(0, |(head,)| head.unsigned_abs()))
+}
+
+/// Reads the whole file: takes a second a gigabyte or so.
+///
+/// # Errors
+/// When the database fails.
+pub async fn check_store(queue: &WorkQueue) -> Result<StoreCheck, CommandError> {
+    let head = newest_position(queue).await?;
+    let said: Vec<(String,)> = queue.db().fetch("PRAGMA quick_check(5)", vec![]).await?;
+    let triggers: Vec<(String,)> =
+        queue.db().fetch("SELECT name FROM sqlite_master WHERE type = 'trigger'", vec![]).await?;
+    let newest: Vec<(DateTime<Utc>,)> =
+        queue.db().fetch("SELECT recorded_at FROM events ORDER BY position DESC LIMIT 1", vec![]).await?;
+    Ok(StoreCheck {
+        head,
+        damage: said.into_iter().map(|(line,)| line).filter(|line| line != "ok").collect(),
+        missing_triggers: TRIGGERS.into_iter().filter(|name| !triggers.iter().any(|(there,)| there == name)).collect(),
+        ahead_of_clock: newest.first().map(|(at,)| *at).filter(|at| *at > Utc::now() + chrono::TimeDelta::seconds(5)),
+    })
+}
+
+/// A subject that has a key which should open, to try the master key on.
+///
+/// # Errors
+/// When the database fails.
+pub async fn any_subject_with_key(queue: &WorkQueue) -> Result<Option<Uuid>, CommandError> {
+    let sql = "SELECT subject_id FROM subject_keys WHERE wrapped IS NOT NULL AND subject_id <> tenant_id LIMIT 1";
+    let rows: Vec<(Uuid,)> = queue.db().fetch(sql, vec![]).await?;
+    Ok(rows.first().map(|(subject,)| *subject))
+}
+
+/// Every event of a candidate and of its slots, in the order of history.
+///
+/// # Errors
+/// When the database fails.
+pub async fn history_of(queue: &WorkQueue, log: &Log, candidate: CandidateId) -> Result<Vec<Delivery>, CommandError> {
+    const OWN: &str = "SELECT position FROM events WHERE aggregate_type = 'candidate' AND aggregate_id = $1";
+    const SLOTS: &str = "SELECT position FROM events WHERE aggregate_type = 'usage' AND aggregate_id = $1
+        AND event_type IN ('SlotsReserved', 'SlotCommitted', 'SlotReleased') AND payload LIKE $2";
+    let own: Vec<(i64,)> = queue.db().fetch(OWN, vec![candidate.to_string().into()]).await?;
+    let mut positions: BTreeSet<u64> = own.into_iter().map(|(position,)| position.unsigned_abs()).collect();
+    let mut deliveries = at_positions(log, &positions).await?;
+    let periods: BTreeSet<UsageId> = deliveries.iter().filter_map(period_of).collect();
+    positions.clear();
+    for period in periods {
+        let values = vec![period.to_string().into(), format!("%{candidate}%").into()];
+        let slots: Vec<(i64,)> = queue.db().fetch(SLOTS, values).await?;
+        positions.extend(slots.into_iter().map(|(position,)| position.unsigned_abs()));
+    }
+    deliveries.extend(at_positions(log, &positions).await?);
+    deliveries.sort_by_key(|delivery| delivery.position);
+    Ok(deliveries)
+}
+
+async fn at_positions(log: &Log, positions: &BTreeSet<u64>) -> Result<Vec<Delivery>, CommandError> {
+    let mut deliveries = Vec::with_capacity(positions.len());
+    for position in positions {
+        deliveries.extend(log.read(position.saturating_sub(1), 1).await?);
+    }
+    Ok(deliveries)
+}
+
+/// The billing period whose slot the event takes.
+fn period_of(delivery: &Delivery) -> Option<UsageId> {
+    match &delivery.event.as_ref().ok()?.payload {
+        Event::Candidate(
+            CandidateEvent::ResumeUploaded { usage_id, .. } | CandidateEvent::CandidateRetried { usage_id, .. },
+        ) => Some(*usage_id),
+        Event::Candidate(_)
+        | Event::Account(_)
+        | Event::EmailClaim(_)
+        | Event::Job(_)
+        | Event::Subscription(_)
+        | Event::Usage(_) => None,
+    }
+}
