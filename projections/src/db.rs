@@ -14,7 +14,8 @@ use crate::ReadModelError;
 const READERS: u32 = 4;
 /// How long a writer waits for another process (an operator verb) to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_read_models.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_read_models.sql"), include_str!("../migrations/0002_hidden_text.sql")];
 
 /// SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
 pub(crate) const MAX_PARAMETERS: usize = 32_766;

@@ -34,6 +34,7 @@ pub use projector::Projector;
 pub use read_models::{ProjectionStatus, ReadModels, Running};
 pub use row::Row;
 pub use runtime::{
+    as_of::{AsOf, RowValues, Whose},
     checkpoint::ProjectorStatus,
     parked::Parked,
     rebuild::{Diff, RebuildOptions, RebuildProgress, Rebuilt},

@@ -14,7 +14,13 @@ use crate::{
     jobs::Jobs,
     monthly_usage::MonthlyUsage,
     projector::Projector,
-    runtime::{Side, Source, rebuild::rebuild, replay::replay, runner::Runner},
+    runtime::{
+        Side, Source,
+        as_of::{Memory, Rows},
+        rebuild::{Purpose, rebuild},
+        replay::replay,
+        runner::Runner,
+    },
     subscriptions::Subscriptions,
 };
 
@@ -70,10 +76,14 @@ pub(crate) trait Model: Send + Sync {
         db: &Db,
         source: &Source,
         options: RebuildOptions,
+        purpose: Purpose,
         progress: &mut (dyn FnMut(RebuildProgress) + Send),
     ) -> Result<Rebuilt, ReadModelError>;
 
     async fn replay(&self, db: &Db, source: &Source) -> Result<Replayed, ReadModelError>;
+
+    /// An empty table in memory.
+    fn memory(&self) -> Box<dyn Memory>;
 }
 
 struct Of<P>(PhantomData<fn() -> P>);
@@ -97,12 +107,17 @@ impl<P: Projector> Model for Of<P> {
         db: &Db,
         source: &Source,
         options: RebuildOptions,
+        purpose: Purpose,
         progress: &mut (dyn FnMut(RebuildProgress) + Send),
     ) -> Result<Rebuilt, ReadModelError> {
-        rebuild::<P>(db, source, options, progress).await
+        rebuild::<P>(db, source, options, purpose, progress).await
     }
 
     async fn replay(&self, db: &Db, source: &Source) -> Result<Replayed, ReadModelError> {
         replay::<P>(db, source).await
+    }
+
+    fn memory(&self) -> Box<dyn Memory> {
+        Box::new(Rows::<P>::empty())
     }
 }

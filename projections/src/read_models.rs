@@ -9,7 +9,8 @@ use tokio::{
 };
 
 use crate::{
-    Feed, Opener, Parked, ProjectorStatus, ReadModelError, RebuildOptions, RebuildProgress, Rebuilt, Replayed,
+    AsOf, Feed, Opener, Parked, ProjectorStatus, ReadModelError, RebuildOptions, RebuildProgress, Rebuilt, Replayed,
+    Whose,
     accounts::AccountsQuery,
     candidate_status::CandidateStatusQuery,
     db::Db,
@@ -17,7 +18,7 @@ use crate::{
     jobs::JobsQuery,
     models::{model, models},
     monthly_usage::MonthlyUsageQuery,
-    runtime::{Source, checkpoint, parked, runner::Runner, waiting::Checkpoints},
+    runtime::{Source, as_of, checkpoint, parked, rebuild::Purpose, runner::Runner, waiting::Checkpoints},
     subscriptions::SubscriptionsQuery,
 };
 
@@ -162,7 +163,7 @@ impl ReadModels {
         options: RebuildOptions,
         mut progress: impl FnMut(RebuildProgress) + Send,
     ) -> Result<Rebuilt, ReadModelError> {
-        model(name)?.rebuild(&self.db, &Source { feed, opener }, options, &mut progress).await
+        model(name)?.rebuild(&self.db, &Source { feed, opener }, options, Purpose::Switch, &mut progress).await
     }
 
     /// [`ReadModels::rebuild`] of all read models, one after the other.
@@ -179,9 +180,41 @@ impl ReadModels {
         let source = Source { feed, opener };
         let mut rebuilt = vec![];
         for model in models(None)? {
-            rebuilt.push(model.rebuild(&self.db, &source, options, &mut progress).await?);
+            rebuilt.push(model.rebuild(&self.db, &source, options, Purpose::Switch, &mut progress).await?);
         }
         Ok(rebuilt)
+    }
+
+    /// What the read models would have shown of `whose` at `time`, by folding the history up to there in memory.
+    /// `progress` is told the position reached and the newest one.
+    ///
+    /// # Errors
+    /// When the history or the keys are out of reach.
+    pub async fn as_of(
+        feed: Arc<dyn Feed>,
+        opener: Arc<dyn Opener>,
+        whose: Whose,
+        time: DateTime<Utc>,
+        mut progress: impl FnMut(u64, u64) + Send,
+    ) -> Result<AsOf, ReadModelError> {
+        as_of::as_of(&Source { feed, opener }, whose, time, &mut progress).await
+    }
+
+    /// Builds the read model anew from the first event, in its double, and compares it with the live one at the same
+    /// position. The live table is left as it is.
+    ///
+    /// # Errors
+    /// As [`ReadModels::rebuild`].
+    pub async fn compare(
+        &self,
+        name: &str,
+        feed: Arc<dyn Feed>,
+        opener: Arc<dyn Opener>,
+        batch: usize,
+        mut progress: impl FnMut(RebuildProgress) + Send,
+    ) -> Result<Rebuilt, ReadModelError> {
+        let options = RebuildOptions { batch, diff: true };
+        model(name)?.rebuild(&self.db, &Source { feed, opener }, options, Purpose::Audit, &mut progress).await
     }
 
     /// Stops a projector, wherever it runs, until [`ReadModels::resume`]; what it has is still served.

@@ -6,9 +6,10 @@ mod tests;
 
 pub use query::{CandidateStatusQuery, CandidateStatusRow, ListCandidates, Status};
 
+use serde_json::json;
 use starscreen_domain::{
     Event, JobId, Recorded, Sealed, TenantId,
-    candidate::{CandidateEvent, Contact},
+    candidate::{CandidateEvent, Contact, RetryFrom},
 };
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ pub struct CandidateStatus;
 impl Projector for CandidateStatus {
     type Row = CandidateStatusRow;
     const NAME: &'static str = "candidate_status";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2; // hidden_text
     const READS: &'static [&'static str] = &["candidate"];
 
     fn key(event: &Recorded<Event>) -> Option<Uuid> {
@@ -38,7 +39,9 @@ impl Projector for CandidateStatus {
             CandidateEvent::CandidateDeleted { .. } => return None,
             CandidateEvent::ExtractionStarted {}
             | CandidateEvent::TextExtracted { .. }
+            | CandidateEvent::HiddenTextDetected { .. }
             | CandidateEvent::ExtractionFailed { .. }
+            | CandidateEvent::CandidateRetried { .. }
             | CandidateEvent::ScoringAwaited {}
             | CandidateEvent::ScoringRequested { .. }
             | CandidateEvent::CandidateScored { .. }
@@ -77,6 +80,7 @@ impl CandidateStatusRow {
             score: None,
             sort_score: UNSCORED,
             needs_review: vec![],
+            hidden_text: None,
             model: None,
             rubric_version: None,
             uploaded_at: event.metadata.occurred_at,
@@ -98,15 +102,24 @@ impl CandidateStatusRow {
             CandidateEvent::TextExtracted { text_key, found, .. } => {
                 self.status = Status::Parsed;
                 self.text_key = Some(text_key.clone());
-                if let Some(found) = found {
-                    let given = self.take_contact();
-                    self.set_contact(given.or(contact(Some(found))));
-                }
+                self.complete_contact(found.as_ref());
+            }
+            CandidateEvent::HiddenTextDetected { findings, share_permille } => {
+                self.hidden_text = Some(json!({ "findings": findings, "share_permille": share_permille }));
+            }
+            CandidateEvent::CandidateRetried { from, .. } => {
+                self.status = match from {
+                    RetryFrom::Extraction => Status::Uploaded,
+                    RetryFrom::Scoring => Status::Parsed,
+                };
+                self.failure_code = None;
+                self.error_message = None;
             }
             CandidateEvent::ScoringAwaited {}
             | CandidateEvent::ScoringRequested { .. }
             | CandidateEvent::CandidateDeleted { .. } => {}
-            CandidateEvent::CandidateScored { rubric_version, model, total, needs_review, .. } => {
+            CandidateEvent::CandidateScored { rubric_version, model, total, needs_review, found, .. } => {
+                self.complete_contact(found.as_ref());
                 self.status = Status::Scored;
                 self.failure_code = None;
                 self.error_message = None;
@@ -123,6 +136,14 @@ impl CandidateStatusRow {
                 self.failure_code = Some(failure.code.clone());
                 self.error_message = Some(failure.sentence.clone());
             }
+        }
+    }
+
+    /// Takes over what was found and is not known yet.
+    fn complete_contact(&mut self, found: Option<&Sealed>) {
+        if found.is_some() {
+            let known = self.take_contact();
+            self.set_contact(known.or(contact(found)));
         }
     }
 

@@ -52,6 +52,8 @@ row! {
         /// `score`, or -1: databases disagree on where NULL sorts.
         pub sort_score: i64,
         pub needs_review: Vec<String>,
+        /// Findings and their share of the text, when somebody hid text in the file.
+        pub hidden_text: Option<serde_json::Value>,
         pub model: Option<String>,
         pub rubric_version: Option<u32>,
         pub uploaded_at: DateTime<Utc>,

@@ -40,6 +40,7 @@ impl Projector for Evaluations {
                 needs_review,
                 evaluation,
                 attempt: _,
+                found: _, // contact data is the candidate's row
             } => Some(EvaluationRow {
                 candidate_id: CandidateId(event.aggregate_id),
                 tenant_id: event.tenant_id?,
@@ -58,7 +59,9 @@ impl Projector for Evaluations {
             CandidateEvent::ResumeUploaded { .. }
             | CandidateEvent::ExtractionStarted {}
             | CandidateEvent::TextExtracted { .. }
+            | CandidateEvent::HiddenTextDetected { .. }
             | CandidateEvent::ExtractionFailed { .. }
+            | CandidateEvent::CandidateRetried { .. }
             | CandidateEvent::ScoringAwaited {}
             | CandidateEvent::ScoringRequested { .. }
             | CandidateEvent::ScoringFailed { .. } => row,

@@ -56,6 +56,7 @@ impl Projector for Jobs {
             JobEvent::JobRevised { .. }
             | JobEvent::RubricStarted {}
             | JobEvent::RubricRecorded { .. }
+            | JobEvent::RubricRetried {}
             | JobEvent::RubricFailed { .. } => row?,
         };
         row.apply(change);
@@ -69,6 +70,10 @@ impl JobRow {
     fn apply(&mut self, change: &JobEvent) {
         match change {
             JobEvent::JobCreated { .. } | JobEvent::JobDeleted {} => {}
+            JobEvent::RubricRetried {} => {
+                self.status = JobStatus::Pending;
+                self.error_message = None;
+            }
             JobEvent::JobRevised { title, description, location, work_authorization_required, rubric_outdated } => {
                 self.title.clone_from(title);
                 self.description.clone_from(description);

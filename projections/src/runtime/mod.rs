@@ -1,5 +1,6 @@
 //! What drives projectors: the runner, rebuild beside the live table, replay of what was parked, and waiting.
 
+pub(crate) mod as_of;
 pub(crate) mod batch;
 pub(crate) mod checkpoint;
 pub(crate) mod fold;

@@ -1,7 +1,7 @@
 //! Rebuilds a read model beside the live one and switches in one transaction: readers never see half of it.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     time::{Duration, Instant},
 };
 
@@ -24,6 +24,8 @@ use crate::{
 const ABANDONED_AFTER: Duration = Duration::from_secs(30);
 /// How long the live projector may be held up by the last events before the switch.
 const LOCKED_AT_MOST: Duration = Duration::from_secs(5);
+/// Keys of differing rows that are told.
+const KEYS_TOLD: usize = 20;
 
 #[derive(Clone, Copy, Debug)]
 pub struct RebuildOptions {
@@ -31,6 +33,15 @@ pub struct RebuildOptions {
     pub batch: usize,
     /// Compare with the live table, at the same position, before the switch.
     pub diff: bool,
+}
+
+/// What a rebuilt table is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To take the place of the live one.
+    Switch,
+    /// To be compared with the live one, and thrown away.
+    Audit,
 }
 
 impl Default for RebuildOptions {
@@ -57,6 +68,8 @@ pub struct Rebuilt {
     pub seconds: f64,
     /// When a comparison was asked for.
     pub diff: Option<Diff>,
+    /// Keys of rows that differ, the first of them.
+    pub differing: Vec<Uuid>,
 }
 
 /// Rows in which the live table and the rebuilt one differ.
@@ -88,11 +101,12 @@ pub(crate) async fn rebuild<P: Projector>(
     db: &Db,
     source: &Source,
     options: RebuildOptions,
+    purpose: Purpose,
     progress: &mut (dyn FnMut(RebuildProgress) + Send),
 ) -> Result<Rebuilt, ReadModelError> {
     let next = begin::<P>(db).await?;
     let generation = next.generation;
-    let rebuilt = fill_and_switch::<P>(db, source, options, next, progress).await;
+    let rebuilt = fill::<P>(db, source, options, purpose, next, progress).await;
     if rebuilt.is_err() {
         // Another one may begin at once. Where even this fails, it waits until this one counts as abandoned.
         let _ = abandon::<P>(db, generation).await;
@@ -100,15 +114,17 @@ pub(crate) async fn rebuild<P: Projector>(
     rebuilt
 }
 
-async fn fill_and_switch<P: Projector>(
+async fn fill<P: Projector>(
     db: &Db,
     source: &Source,
     options: RebuildOptions,
+    purpose: Purpose,
     mut next: Checkpoint,
     progress: &mut (dyn FnMut(RebuildProgress) + Send),
 ) -> Result<Rebuilt, ReadModelError> {
     let begun = Instant::now();
     let limit = options.batch.max(1);
+    let mut differing = vec![];
     let mut parity = if options.diff { Parity::Pending } else { Parity::Unasked };
     loop {
         // In this order: a head that is read before the live position may already be behind it.
@@ -146,13 +162,23 @@ async fn fill_and_switch<P: Projector>(
         };
         next.position = position;
         if matches!(parity, Parity::Pending) {
-            parity = Parity::Done(compare::<P>(&mut tx, position).await?);
+            let (diff, keys) = compare::<P>(&mut tx, position).await?;
+            parity = Parity::Done(diff);
+            differing = keys;
             tx.commit().await?;
-            continue;
+            if purpose == Purpose::Switch {
+                continue;
+            }
+        } else if purpose == Purpose::Switch {
+            switch::<P>(&mut tx, &next).await?;
+            tx.commit().await?;
+            tracing::info!(projector.name = P::NAME, event.position = position, "switched to the rebuilt read model");
+        } else {
+            drop(tx); // there was nothing to compare with
         }
-        switch::<P>(&mut tx, &next).await?;
-        tx.commit().await?;
-        tracing::info!(projector.name = P::NAME, event.position = position, "switched to the rebuilt read model");
+        if purpose == Purpose::Audit {
+            abandon::<P>(db, next.generation).await?;
+        }
         // After the commit: emptying a large table takes its time, and nobody need wait for it. If it fails, the next
         // start of the projector does it.
         if let Err(error) = sweep::<P>(db).await {
@@ -163,7 +189,7 @@ async fn fill_and_switch<P: Projector>(
             );
         }
         let diff = if let Parity::Done(diff) = parity { Some(diff) } else { None };
-        return Ok(Rebuilt { projector: P::NAME, position, seconds: begun.elapsed().as_secs_f64(), diff });
+        return Ok(Rebuilt { projector: P::NAME, position, seconds: begun.elapsed().as_secs_f64(), diff, differing });
     }
 }
 
@@ -242,11 +268,13 @@ async fn level_with_live<P: Projector>(
     Ok(Some(live))
 }
 
-async fn compare<P: Projector>(tx: &mut Tx, position: u64) -> Result<Diff, ReadModelError> {
+async fn compare<P: Projector>(tx: &mut Tx, position: u64) -> Result<(Diff, Vec<Uuid>), ReadModelError> {
     let live = table::keys_only_on::<P::Row>(tx, Side::Live).await?;
     let rebuilt: HashSet<Uuid> = table::keys_only_on::<P::Row>(tx, Side::Next).await?.into_iter().collect();
     let changed = live.iter().filter(|key| rebuilt.contains(key)).count();
-    Ok(Diff { position, only_live: live.len() - changed, only_rebuilt: rebuilt.len() - changed, changed })
+    let diff = Diff { position, only_live: live.len() - changed, only_rebuilt: rebuilt.len() - changed, changed };
+    let differing: BTreeSet<Uuid> = live.into_iter().chain(rebuilt).collect();
+    Ok((diff, differing.into_iter().take(KEYS_TOLD).collect()))
 }
 
 async fn switch<P: Projector>(tx: &mut Tx, next: &Checkpoint) -> Result<(), ReadModelError> {

@@ -180,7 +180,7 @@ impl Runner {
             "rebuilding a read model whose projector has changed"
         );
         let options = rebuild::RebuildOptions::default();
-        rebuild::rebuild::<P>(&self.db, &self.source, options, &mut |_| {}).await?;
+        rebuild::rebuild::<P>(&self.db, &self.source, options, rebuild::Purpose::Switch, &mut |_| {}).await?;
         Ok(())
     }
 

@@ -251,6 +251,7 @@ pub(crate) fn scored_with(tenths: Option<u16>, evaluation: Sealed) -> Event {
         total: tenths.map(|tenths| Total::try_new(tenths).unwrap()),
         needs_review: vec!["unsupported_category:rust".to_owned()],
         evaluation,
+        found: None,
     }
     .into()
 }

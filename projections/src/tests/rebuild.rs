@@ -155,7 +155,7 @@ async fn a_comparison_counts_the_rows_that_differ() {
         "INSERT INTO candidate_status SELECT randomblob(16), tenant_id, job_id, status, first_name, last_name, email, phone,
          location, linkedin_url, github_url, portfolio_url, other_urls, original_filename, file_kind, size_bytes, blob_key,
          text_key, failure_code, error_message, score, sort_score, needs_review, model, rubric_version, uploaded_at,
-         updated_at, position FROM candidate_status LIMIT 2",
+         updated_at, position, hidden_text FROM candidate_status LIMIT 2",
     )
     .await;
     for _ in 0..5 {
