@@ -43,6 +43,28 @@ pub enum Technique {
     IgnoredMarkup,
 }
 
+impl Technique {
+    /// As events and the API spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invisible => "invisible",
+            Self::Transparent => "transparent",
+            Self::Tiny => "tiny",
+            Self::OffPage => "off_page",
+            Self::BackgroundColour => "background_colour",
+            Self::Covered => "covered",
+            Self::HiddenLayer => "hidden_layer",
+            Self::Annotation => "annotation",
+            Self::Metadata => "metadata",
+            Self::ActualText => "actual_text",
+            Self::ZeroWidth => "zero_width",
+            Self::BidiControl => "bidi_control",
+            Self::TagCharacters => "tag_characters",
+            Self::IgnoredMarkup => "ignored_markup",
+        }
+    }
+}
+
 /// How much was hidden by one technique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HiddenText {

@@ -30,7 +30,11 @@ pub enum Element {
     CellProperties,
     /// Where a drawing is placed, and whether it shows.
     Anchor,
+    AnchorAcross,
+    AnchorDown,
     AnchorOffset,
+    /// Several shapes of the older kind, placed together.
+    Group,
     Shape,
     ShapeProperties,
     ShapeStyle,
@@ -57,7 +61,10 @@ impl Element {
             ("tc", _) => Self::Cell,
             ("tcPr", Some(Self::Cell)) => Self::CellProperties,
             ("anchor" | "inline", _) => Self::Anchor,
+            ("positionH", Some(Self::Anchor)) => Self::AnchorAcross,
+            ("positionV", Some(Self::Anchor)) => Self::AnchorDown,
             ("posOffset", _) => Self::AnchorOffset,
+            ("group", _) => Self::Group,
             ("wsp" | "shape" | "rect" | "roundrect", _) => Self::Shape,
             ("spPr", Some(Self::Shape)) => Self::ShapeProperties,
             ("style", Some(Self::Shape)) => Self::ShapeStyle,

@@ -5,6 +5,7 @@
 use quick_xml::events::BytesStart;
 
 use super::super::Technique;
+use super::place;
 use super::theme::{BLACK, Colour, ColourNames, Rgb, Theme, highlight};
 use super::xml::{attribute, is_on};
 
@@ -14,6 +15,8 @@ const MIN_SIZE_HALF_POINTS: f32 = 4.0;
 const MIN_WIDTH_PERCENT: f32 = 10.0;
 /// Lines of an exact height below this cut their letters off.
 const MIN_LINE_POINTS: f32 = 2.0;
+/// In thousandths of a percent; text that is more transparent cannot be read.
+const MAX_TRANSPARENCY: f32 = 90_000.0;
 const TWENTIETHS_PER_POINT: f32 = 20.0;
 /// Text is told from its background when some channel (of 255) differs by this much.
 const MIN_CONTRAST: u8 = 24;
@@ -35,6 +38,9 @@ pub struct Look {
     shading: Option<Colour>,
     highlight: Option<Pen>,
     line_points: Option<f32>,
+    /// Set by where the text stands, which nothing within it can change.
+    out_of_sight: Option<Technique>,
+    transparency: Option<f32>,
 }
 
 /// Highlighting.
@@ -57,6 +63,8 @@ impl Look {
             shading: self.shading.or(base.shading),
             highlight: self.highlight.or(base.highlight),
             line_points: self.line_points.or(base.line_points),
+            out_of_sight: self.out_of_sight.or(base.out_of_sight),
+            transparency: self.transparency.or(base.transparency),
         }
     }
 
@@ -68,6 +76,7 @@ impl Look {
             "srgbClr" | "schemeClr" if in_text_fill => {
                 self.colour = theme.drawing_colour(element).map(Colour::Plain).or(self.colour);
             }
+            "alpha" if in_text_fill => self.transparency = number(element),
             _ if in_text_fill => {}
             "vanish" | "webHidden" | "specVanish" => self.vanish = Some(is_on(element)),
             "color" => self.colour = theme.colour(element, TEXT_COLOUR),
@@ -79,23 +88,34 @@ impl Look {
         }
     }
 
-    /// Takes in the height of lines (`spacing` of a paragraph) or of a row (`trHeight`), where it is exact.
-    pub fn set_height(&mut self, element: &BytesStart<'_>) {
-        let (height, rule) = match element.local_name().as_ref() {
-            "spacing" => ("line", "lineRule"),
-            "trHeight" => ("val", "hRule"),
-            _ => return,
-        };
-        if let Some(rule) = attribute(element, rule) {
-            let points = attribute(element, height).and_then(|value| value.parse::<f32>().ok());
+    /// Takes in a property of the paragraph, row or table around: the height of lines where it is exact, and the place.
+    pub fn set_around(&mut self, element: &BytesStart<'_>) {
+        self.out_of_sight = self.out_of_sight.or_else(|| place::of_property(element));
+        if element.local_name().as_ref() != "spacing" {
+            return;
+        }
+        if let Some(rule) = attribute(element, "lineRule") {
+            let points = attribute(element, "line").and_then(|value| value.parse::<f32>().ok());
             self.line_points = points.map(|value| value / TWENTIETHS_PER_POINT).filter(|_| rule == "exact");
         }
+    }
+
+    /// This look for text inside of a cell that looks like `around`: out of sight with it, and else on its own.
+    #[must_use]
+    pub fn within(self, around: Self) -> Self {
+        Self { out_of_sight: self.out_of_sight.or(around.out_of_sight), ..self }
     }
 
     /// How text of this look is hidden when `behind` is what it stands on.
     pub fn hidden_by(self, behind: Rgb) -> Option<Technique> {
         if self.vanish == Some(true) {
             return Some(Technique::Invisible);
+        }
+        if self.out_of_sight.is_some() {
+            return self.out_of_sight;
+        }
+        if self.transparency.is_some_and(|transparency| transparency > MAX_TRANSPARENCY) {
+            return Some(Technique::Transparent);
         }
         if self.size_half_points.is_some_and(|size| size < MIN_SIZE_HALF_POINTS)
             || self.width_percent.is_some_and(|width| width < MIN_WIDTH_PERCENT)

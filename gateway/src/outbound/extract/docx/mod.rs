@@ -8,6 +8,8 @@ mod look;
 mod open;
 mod package;
 mod part;
+mod place;
+mod properties;
 mod references;
 mod relationships;
 mod styles;
@@ -29,6 +31,7 @@ use super::{Extracted, ExtractionFailure, text};
 
 /// Where the document is when the package does not say.
 const DEFAULT_DOCUMENT: &str = "word/document.xml";
+const DEFAULT_PROPERTIES: &str = "docProps/core.xml";
 
 /// Reads the visible text of a DOCX file.
 ///
@@ -39,7 +42,8 @@ pub fn extract(bytes: &[u8]) -> Result<Extracted, ExtractionFailure> {
         return Err(ExtractionFailure::PasswordProtected); // a DOCX is wrapped like this only to encrypt it
     }
     let mut package = Package::open(bytes)?;
-    let main = Relationships::of(&mut package, "")?.of_kind("officeDocument").unwrap_or(DEFAULT_DOCUMENT).to_owned();
+    let package_wide = Relationships::of(&mut package, "")?;
+    let main = package_wide.of_kind("officeDocument").unwrap_or(DEFAULT_DOCUMENT).to_owned();
     let document = package.read(&main)?.ok_or(ExtractionFailure::BrokenFile)?;
     let relationships = Relationships::of(&mut package, &main)?;
     let mut related = |kind, default| package.read(relationships.of_kind(kind).unwrap_or(default));
@@ -69,6 +73,11 @@ pub fn extract(bytes: &[u8]) -> Result<Extracted, ExtractionFailure> {
     }
     for footer in &references.footers {
         read(&package.read(footer)?.unwrap_or_default())?;
+    }
+
+    let properties = package_wide.of_kind("core-properties").unwrap_or(DEFAULT_PROPERTIES);
+    if let Some(xml) = package.read(properties)? {
+        properties::count(&xml, &mut hidden);
     }
 
     let (text, truncated) = text::tidy(&raw);

@@ -2,9 +2,9 @@
 //!
 //! Apart from the reader, so that what it knows can be seen at a glance beside what it does.
 
-use super::super::Technique;
 use super::element::Element;
 use super::look::Look;
+use super::place::Anchor;
 use super::theme::{Rgb, WHITE};
 
 #[derive(Debug, Default)]
@@ -25,7 +25,9 @@ pub struct Table {
     pub style: Option<String>,
     pub marks_first_row: bool,
     pub rows: usize,
-    /// What the open row says about the text in its cells.
+    /// What the table says about the text in its cells.
+    pub whole: Look,
+    /// What the open row says about it.
     pub row: Look,
 }
 
@@ -47,8 +49,8 @@ pub struct Open {
     /// Look of the text in each cell by its row and the style of its table.
     pub cells: Vec<Look>,
     pub shapes: Vec<Filled>,
-    /// How each drawing is hidden, if it is.
-    pub anchors: Vec<Option<Technique>>,
+    /// One for each drawing, and for each shape in it.
+    pub anchors: Vec<Anchor>,
     /// Whether each set of alternatives has been decided.
     pub alternatives: Vec<bool>,
     /// Colour behind the text, one for each paragraph, table, cell and shape.
@@ -59,12 +61,6 @@ impl Open {
     pub fn text_of_run(&mut self, text: &str) {
         if let Some(run) = self.runs.last_mut() {
             run.text.push_str(text);
-        }
-    }
-
-    pub fn hide_anchor(&mut self, technique: Technique) {
-        if let Some(anchor) = self.anchors.last_mut() {
-            *anchor = Some(technique);
         }
     }
 

@@ -13,14 +13,10 @@ use super::super::{ExtractionFailure, Technique, text};
 use super::element::{Element, Skip};
 use super::look::{Look, shading};
 use super::open::{Filled, Open, Paragraph, Run, Table};
+use super::place::Anchor;
 use super::styles::Styles;
 use super::theme::{Colour, Theme, WHITE, hex};
 use super::xml::{self, MAX_DEPTH, attribute};
-
-/// Pages of Word are 22 inches wide and high at most; a drawing further off is on none.
-const MAX_OFFSET_EMU: i64 = 22 * 914_400;
-/// And one as far to the left or above is off the page whatever its size.
-const MIN_OFFSET_EMU: i64 = -MAX_OFFSET_EMU / 2;
 
 pub struct PartReader<'a> {
     theme: &'a Theme,
@@ -107,7 +103,13 @@ impl<'a> PartReader<'a> {
                 }
             }
             Element::Cell => self.enter_cell(),
-            Element::Anchor => self.open.anchors.push(None),
+            Element::Anchor => self.open.anchors.push(Anchor::default()),
+            Element::AnchorAcross | Element::AnchorDown => {
+                if let Some(anchor) = self.open.anchors.last_mut() {
+                    anchor.set_origin(element, kind == Element::AnchorAcross);
+                }
+            }
+            Element::Group => self.enter_drawing(element),
             Element::Shape => self.enter_shape(element),
             Element::ShapeFill if parent == Some(Element::ShapeProperties) => self.open.shape_fills_itself(),
             Element::TextBox => {
@@ -136,12 +138,13 @@ impl<'a> PartReader<'a> {
         if let Some(table) = self.open.tables.last() {
             let is_first_row = table.marks_first_row && table.rows == 1;
             let styled = table.style.as_deref().map(|id| self.styles.table(id, is_first_row)).unwrap_or_default();
-            look = table.row.over(styled.text);
+            look = table.row.over(table.whole).over(styled.text);
             if let Some(Colour::Plain(fill)) = styled.fill {
                 behind = fill;
             }
         }
-        self.open.cells.push(look);
+        let around = self.open.cells.last().copied().unwrap_or_default();
+        self.open.cells.push(look.within(around));
         self.open.behind.push(behind);
     }
 
@@ -151,6 +154,13 @@ impl<'a> PartReader<'a> {
         let fill = attribute(element, "fillcolor").filter(|_| is_filled).and_then(|value| hex(&value));
         self.open.behind.push(fill.unwrap_or(WHITE));
         self.open.shapes.push(Filled::ByStyle);
+        self.enter_drawing(element);
+    }
+
+    fn enter_drawing(&mut self, element: &BytesStart<'_>) {
+        let is_in_group = self.open.elements.contains(&Element::Group);
+        let style = attribute(element, "style");
+        self.open.anchors.push(style.map(|style| Anchor::of_style(&style, is_in_group)).unwrap_or_default());
     }
 
     /// An element that says something about the one it stands in.
@@ -176,13 +186,11 @@ impl<'a> PartReader<'a> {
                 if name == "pStyle" {
                     paragraph.style = attribute(element, "val");
                 } else {
-                    paragraph.look.set_height(element);
+                    paragraph.look.set_around(element);
                 }
             }
             (Some(Element::TableProperties | Element::RowProperties), _) => self.table_property(element),
-            (Some(Element::Anchor), "docPr") if attribute(element, "hidden").is_some_and(|value| is_true(&value)) => {
-                self.open.hide_anchor(Technique::Invisible);
-            }
+            (Some(Element::Anchor), "docPr" | "extent") => self.anchor_property(element),
             (Some(Element::ShapeProperties), "noFill") => self.open.shape_fills_itself(),
             (Some(Element::ShapeFill), _) => self.shape_colour(element),
             _ => {}
@@ -194,8 +202,17 @@ impl<'a> PartReader<'a> {
         match element.local_name().as_ref() {
             "tblStyle" => table.style = attribute(element, "val"),
             "tblLook" => table.marks_first_row = marks_first_row(element),
-            _ => table.row.set_height(element),
+            "tblpPr" | "tblInd" => table.whole.set_around(element),
+            _ => table.row.set_around(element),
         }
+    }
+
+    fn anchor_property(&mut self, element: &BytesStart<'_>) {
+        let Some(anchor) = self.open.anchors.last_mut() else { return };
+        if attribute(element, "hidden").is_some_and(|value| is_true(&value)) {
+            anchor.hide(Technique::Invisible);
+        }
+        anchor.set_extent(element);
     }
 
     fn shape_colour(&mut self, element: &BytesStart<'_>) {
@@ -234,8 +251,9 @@ impl<'a> PartReader<'a> {
             }
             Element::Shape => {
                 self.open.shapes.pop();
+                self.open.anchors.pop();
             }
-            Element::Anchor => {
+            Element::Anchor | Element::Group => {
                 self.open.anchors.pop();
             }
             Element::Alternatives => {
@@ -252,8 +270,15 @@ impl<'a> PartReader<'a> {
         match (self.skip, self.open.elements.last()) {
             (Some((Skip::Hidden, _)), _) => self.hidden.add_text(Technique::IgnoredMarkup, text),
             (None, Some(Element::Text)) => self.open.text_of_run(text),
-            (None, Some(Element::AnchorOffset)) if is_off_page(text) => self.open.hide_anchor(Technique::OffPage),
+            (None, Some(Element::AnchorOffset)) => self.anchor_offset(text),
             _ => {}
+        }
+    }
+
+    fn anchor_offset(&mut self, text: &str) {
+        let is_across = self.open.elements.iter().rev().nth(1) == Some(&Element::AnchorAcross);
+        if let Some(anchor) = self.open.anchors.last_mut() {
+            anchor.set_offset(text, is_across);
         }
     }
 
@@ -270,7 +295,7 @@ impl<'a> PartReader<'a> {
         }
         let cell = self.open.cells.last().copied().unwrap_or_default();
         let look = look.over(self.styles.resolve(run.style.as_deref(), paragraph_style, cell));
-        let by_drawing = self.open.anchors.iter().flatten().next().copied();
+        let by_drawing = self.open.anchors.iter().find_map(|anchor| anchor.hidden);
         match by_drawing.or_else(|| look.hidden_by(behind)) {
             Some(technique) => self.hidden.add_text(technique, &written),
             None => text::push_visible(self.out, &written, self.hidden),
@@ -298,10 +323,6 @@ fn marks_first_row(element: &BytesStart<'_>) -> bool {
             .and_then(|bits| u16::from_str_radix(&bits, 16).ok())
             .is_some_and(|bits| bits & 0x20 != 0),
     }
-}
-
-fn is_off_page(offset: &str) -> bool {
-    offset.trim().parse().is_ok_and(|emu: i64| !(MIN_OFFSET_EMU..=MAX_OFFSET_EMU).contains(&emu))
 }
 
 fn is_true(value: &str) -> bool {

@@ -111,7 +111,7 @@ fn region<'a>(style: &'a mut Style, around: &[String], in_first_row: bool) -> Op
 
 fn set(region: &mut CellLook, element: &BytesStart<'_>, around: &[String], theme: &Theme) {
     if around.last().is_some_and(|parent| parent == "pPr") {
-        region.text.set_height(element);
+        region.text.set_around(element);
     } else if is_in(around, "rPr") {
         region.text.set(element, is_in(around, "textFill"), theme);
     } else if is_in(around, "tcPr") && element.local_name().as_ref() == "shd" {

@@ -218,6 +218,115 @@ fn drawings_that_do_not_show_hide_their_text() {
 }
 
 #[test]
+fn rows_that_do_not_show_hide_all_that_is_in_them() {
+    let row = |properties: &str, content: &str| {
+        format!("<w:tbl><w:tr><w:trPr>{properties}</w:trPr><w:tc>{content}</w:tc></w:tr></w:tbl>")
+    };
+    let secret =
+        paragraph(r#"<w:spacing w:line="240" w:lineRule="exact"/>"#, &run(r#"<w:vanish w:val="0"/>"#, "secret"));
+    let low = r#"<w:trHeight w:val="10" w:hRule="exact"/>"#;
+    assert_hidden(&row("<w:hidden/>", &secret), Technique::Invisible);
+    assert_hidden(&row(low, &secret), Technique::Tiny);
+    assert_hidden(&row(low, &row("", &secret)), Technique::Tiny);
+    let shown = paragraph("", &run("", "shown"));
+    assert_seen(&row(r#"<w:hidden w:val="0"/><w:trHeight w:val="400" w:hRule="exact"/>"#, &shown));
+}
+
+#[test]
+fn what_stands_off_every_page_is_hidden() {
+    let placed = |properties: &str, text: &str| paragraph(properties, &run("", text));
+    for properties in [
+        r#"<w:ind w:left="-20000"/>"#,
+        r#"<w:ind w:left="720" w:hanging="9000"/>"#,
+        r#"<w:ind w:start="31700"/>"#,
+        r#"<w:framePr w:w="3000" w:hAnchor="page" w:x="-3000" w:y="1"/>"#,
+        r#"<w:framePr w:w="3000" w:x="1" w:vAnchor="page" w:y="32000"/>"#,
+    ] {
+        assert_hidden(&placed(properties, "secret"), Technique::OffPage);
+    }
+    for properties in [
+        r#"<w:ind w:left="-1440"/>"#,
+        r#"<w:ind w:left="4320" w:hanging="4320"/>"#,
+        r#"<w:framePr w:w="3000" w:x="-3000" w:y="1"/>"#,
+        r#"<w:framePr w:w="3000" w:hAnchor="page" w:x="-100" w:y="1"/>"#,
+    ] {
+        assert_seen(&placed(properties, "shown"));
+    }
+    assert_hidden(&placed(r#"<w:framePr w:w="3000" w:h="10" w:hRule="exact"/>"#, "secret"), Technique::Tiny);
+    let table = |property: &str, text: &str| {
+        format!("<w:tbl><w:tblPr>{property}</w:tblPr><w:tr><w:tc>{}</w:tc></w:tr></w:tbl>", placed("", text))
+    };
+    assert_hidden(&table(r#"<w:tblpPr w:tblpX="-25000"/>"#, "secret"), Technique::OffPage);
+    assert_hidden(&table(r#"<w:tblInd w:w="32000"/>"#, "secret"), Technique::OffPage);
+    assert_seen(&table(r#"<w:tblpPr w:horzAnchor="page" w:tblpX="-100" w:tblpY="-100"/>"#, "shown"));
+}
+
+#[test]
+fn boxes_next_to_the_page_or_without_room_hide_their_text() {
+    let boxed = |origin: &str, emu: i64, width: i64| {
+        let content = paragraph("", &run("", "shown"));
+        format!(
+            "<w:p><w:r><w:drawing><wp:anchor><wp:positionH relativeFrom=\"{origin}\"><wp:posOffset>{emu}</wp:posOffset>\
+             </wp:positionH><wp:extent cx=\"{width}\" cy=\"400000\"/><wps:wsp><wps:txbx><w:txbxContent>{content}\
+             </w:txbxContent></wps:txbx></wps:wsp></wp:anchor></w:drawing></w:r></w:p>"
+        )
+    };
+    assert_seen(&boxed("page", -900_000, 1_000_000));
+    assert_seen(&boxed("column", -1_100_000, 1_000_000));
+    assert_hidden(&boxed("page", -1_100_000, 1_000_000), Technique::OffPage);
+    assert_hidden(&boxed("column", -5_000_000, 1_000_000), Technique::OffPage);
+    assert_hidden(&boxed("page", 100_000, 1_270), Technique::Tiny);
+}
+
+#[test]
+fn boxes_of_the_older_kind_are_hidden_by_their_style() {
+    let boxed = |style: &str| {
+        let content = paragraph("", &run("", "shown"));
+        format!(
+            "<w:p><w:r><w:pict><v:shape xmlns:v=\"urn:schemas-microsoft-com:vml\" style=\"{style}\"><v:textbox>\
+             <w:txbxContent>{content}</w:txbxContent></v:textbox></v:shape></w:pict></w:r></w:p>"
+        )
+    };
+    assert_seen(&boxed("position:absolute;margin-left:-20pt;width:2in;height:30px;visibility:visible"));
+    assert_hidden(&boxed("width:2in; visibility : hidden"), Technique::Invisible);
+    assert_hidden(&boxed("visibility:visible;visibility:hidden"), Technique::Invisible);
+    assert_hidden(&boxed("margin-left:-40in;width:2in"), Technique::OffPage);
+    assert_hidden(&boxed("top:700mm"), Technique::OffPage);
+    assert_hidden(&boxed("width:.02cm"), Technique::Tiny);
+    assert_seen(&boxed("width:0;mso-width-percent:400"));
+    let grouped = |style: &str, shape: &str| {
+        format!(r#"<v:group xmlns:v="urn:schemas-microsoft-com:vml" style="{style}">{}</v:group>"#, boxed(shape))
+    };
+    assert_seen(&grouped("width:4in;height:2in", "left:12000;top:9000;width:1;height:300"));
+    assert_hidden(&grouped("margin-left:-40in;width:4in", "left:0;top:0;width:900;height:300"), Technique::OffPage);
+    assert_hidden(&grouped("width:4in;height:2in", "width:900;visibility:hidden"), Technique::Invisible);
+}
+
+#[test]
+fn transparent_letters_are_hidden_and_pale_ones_are_not() {
+    let filled = |transparency: u32| {
+        let fill = format!(
+            r#"<w14:solidFill><w14:srgbClr w14:val="000000"><w14:alpha w14:val="{transparency}"/></w14:srgbClr></w14:solidFill>"#
+        );
+        paragraph("", &run(&format!("<w14:textFill>{fill}</w14:textFill>"), "shown"))
+    };
+    assert_hidden(&filled(98_000), Technique::Transparent);
+    assert_seen(&filled(60_000));
+}
+
+#[test]
+fn long_properties_are_told_and_damaged_ones_do_not_matter() {
+    let told = |properties: &str| {
+        let body = document(&paragraph("", &run("", "seen")));
+        read(&[body, ("docProps/core.xml", properties.to_owned())])
+    };
+    let keywords = format!("<p><k>{}</k></p>", "word ".repeat(20));
+    assert_eq!(told(&keywords), ("seen".to_owned(), vec![Technique::Metadata]));
+    assert_eq!(told("<p><k>Resume of Jane</k></p>"), ("seen".to_owned(), vec![]));
+    assert_eq!(told("<p><k>Resume</p>"), ("seen".to_owned(), vec![]));
+}
+
+#[test]
 fn of_alternatives_the_one_that_word_takes_is_read() {
     let alternatives = |requires: &str| {
         paragraph(

@@ -138,6 +138,7 @@ fn a_gap_makes_a_word_where_no_blank_is_drawn() {
 #[test]
 fn letter_spaced_headings_are_words() {
     assert_eq!(reading_order(spaced_text(40.0, 100.0, 0.3, "EXPERIENCE AT WORK")), ["EXPERIENCE AT WORK"]);
+    assert_eq!(reading_order(spaced_text(40.0, 100.0, 0.3, "LIA")), ["LIA"]);
 }
 
 #[test]
@@ -145,6 +146,24 @@ fn bold_made_by_printing_twice_is_read_once() {
     let twice = [text(40.0, 100.0, "bold all"), text(40.3, 100.0, "bold all")].concat();
     assert_eq!(reading_order(twice), ["bold all"]);
     assert_eq!(reading_order(text(40.0, 100.0, "aaa")), ["aaa"]);
+}
+
+#[test]
+fn the_shadow_of_a_large_letter_is_read_once() {
+    let large = |x: f64, y: f64| PlacedGlyph { size: 30.0, ..text(x, y, "A")[0].clone() };
+    assert_eq!(reading_order(vec![large(40.0, 100.0), large(42.5, 102.5)]), ["A"]);
+}
+
+#[test]
+fn a_glyph_without_meaning_does_not_stretch_a_word_somewhere_else() {
+    let mut stray = text(40.0, 300.0, "x");
+    stray[0].text.clear();
+    let order = read(&[text(40.0, 100.0, "some words of text"), stray, text(40.0, 320.0, "more text")]);
+    assert_eq!(order, ["some words of text", "more text"]);
+    let mut ligature = text(40.0, 100.0, "afi");
+    ligature[1].text = "fi".to_owned();
+    ligature[2].text.clear();
+    assert_eq!(reading_order([ligature, text(55.0, 100.0, "x")].concat()), ["afix"]);
 }
 
 #[test]

@@ -16,11 +16,13 @@ const MAX_STRETCH_GAP_EM: f64 = 2.0;
 /// Glyphs of a word stand on one line, within this many em.
 const SAME_BASELINE_EM: f64 = 0.35;
 /// Letter-spaced headings have this many letters or more, all of them apart.
-const MIN_SPACED_LETTERS: usize = 4;
+const MIN_SPACED_LETTERS: usize = 3;
 /// In such a heading a gap between words is this much wider than one between letters.
 const SPACED_WORD_GAP: f64 = 1.8;
 /// The same glyph drawn again this close, in em, makes it look bold.
 const SAME_PLACE_EM: f64 = 0.1;
+/// Side of the squares in which glyphs drawn before are looked for.
+const SQUARE_POINTS: f64 = 4.0;
 
 /// Glyphs drawn one after the other on one line, up to a blank or a jump.
 struct Stretch {
@@ -33,7 +35,9 @@ pub fn find(glyphs: Vec<PlacedGlyph>) -> Vec<Word> {
     let mut stretch = Stretch { glyphs: vec![] };
     for glyph in glyphs {
         if glyph.text.is_empty() {
-            stretch.widen(&glyph); // spoken for by the glyph before it
+            if stretch.goes_on_with(&glyph) {
+                stretch.widen(&glyph); // spoken for by the glyph before it, unless it stands somewhere else
+            }
             continue;
         }
         if glyph.text.trim().is_empty() {
@@ -122,9 +126,10 @@ impl DrawnPlaces {
     }
 }
 
-/// Square of one point on the page; the reach of a font of readable size does not go beyond its neighbours.
+/// Square of the page; the reach of fonts up to 40 points does not go beyond its neighbours.
 #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and nothing visible lies that far off")]
 fn cell(glyph: &PlacedGlyph) -> (char, i64, i64) {
     let letter = glyph.text.chars().next().unwrap_or_default();
-    (letter, glyph.bounds.x0.floor() as i64, glyph.baseline.floor() as i64)
+    let square = |points: f64| (points / SQUARE_POINTS).floor() as i64;
+    (letter, square(glyph.bounds.x0), square(glyph.baseline))
 }

@@ -10,6 +10,7 @@ mod collect;
 mod drawing;
 mod page;
 mod program;
+mod shadows;
 mod visibility;
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::super::{ExtractionFailure, text};
 use super::budget::within_budget;
 use super::collect::Collector;
 use super::drawing::{Drawing, Glyph};
+use super::shadows::Seen;
 use super::visibility::{self, RenderedPage, Verdict};
 
 /// Share of the page that a picture takes up when the page is a scan.
@@ -65,6 +66,9 @@ impl<'a> PageReader<'a> {
         let (width, height) = (pixels(bounds.width() * scale), pixels(bounds.height() * scale));
         let mut context = RenderContext::new(width, height);
         let render_settings = RenderSettings { hinting: false, ..RenderSettings::default() };
+        // On paper, because what blends with nothing looks different.
+        context.set_paint(WHITE);
+        context.fill_rect(&Rect::new(0.0, 0.0, f64::from(width), f64::from(height)));
         let transform = Affine::scale(scale) * to_page;
         render_into(page, &self.render_cache, &self.settings, &render_settings, &mut context, transform);
         context.flush();
@@ -87,18 +91,34 @@ fn covers_page(drawing: &Drawing, page: Rect) -> bool {
 
 /// Visible glyphs in reading order; text in other directions follows that which runs to the right.
 fn visible_text(glyphs: &[Glyph], verdicts: &[Verdict], hidden: &mut HiddenTally) -> String {
+    count_hidden(glyphs, verdicts, hidden);
     let mut by_direction: BTreeMap<i32, Vec<PlacedGlyph>> = BTreeMap::new();
-    for (glyph, verdict) in glyphs.iter().zip(verdicts) {
-        match verdict {
-            Some(technique) => hidden.add_text(*technique, &glyph.text),
-            None => by_direction.entry(direction(glyph)).or_default().push(placed(glyph, hidden)),
-        }
+    for (glyph, _) in glyphs.iter().zip(verdicts).filter(|(_, verdict)| verdict.is_none()) {
+        by_direction.entry(direction(glyph)).or_default().push(placed(glyph, hidden));
     }
     let mut lines = reading_order(by_direction.remove(&0).unwrap_or_default());
     for turned in by_direction.into_values() {
         lines.extend(reading_order(turned));
     }
     lines.join("\n")
+}
+
+fn count_hidden(glyphs: &[Glyph], verdicts: &[Verdict], hidden: &mut HiddenTally) {
+    if verdicts.iter().all(Option::is_none) {
+        return;
+    }
+    let seen = Seen::of(glyphs, verdicts);
+    let mut start = 0;
+    for run in glyphs.chunk_by(|a, b| a.run == b.run) {
+        let verdicts = &verdicts[start..start + run.len()];
+        start += run.len();
+        if verdicts.iter().any(Option::is_some) && !seen.has_all_of(run) {
+            for (glyph, technique) in run.iter().zip(verdicts).filter_map(|(glyph, verdict)| Some((glyph, (*verdict)?)))
+            {
+                hidden.add_text(technique, &glyph.text);
+            }
+        }
+    }
 }
 
 /// Direction of the baseline in whole degrees, 0 to the right.

@@ -87,6 +87,72 @@ fn outlined_text_is_seen() {
 }
 
 #[test]
+fn what_blends_with_the_paper_is_hidden() {
+    let blending = |mode: &str| {
+        let resources = format!("/ExtGState << /G << /BM /{mode} >> >>");
+        extract(pdf(&format!("{SEEN}q /G gs BT /F1 12 Tf 50 700 Td (blend) Tj ET Q"), &resources, "")).unwrap()
+    };
+    let extracted = blending("Difference");
+    assert_eq!((extracted.text.as_str(), techniques(&extracted)), ("seen", vec![Technique::Covered]));
+    assert_eq!(blending("Multiply").text, "seen\nblend");
+}
+
+const GROUP: &str = "/ExtGState << /T << /ca 0 >> >> /XObject << /I 6 0 R >>";
+
+#[test]
+fn transparent_letters_over_the_same_letters_are_a_shadow() {
+    let twice = |below: &str| {
+        let transparent = "q /T gs BT /F1 24 Tf 50 700 Td (Skills) Tj ET Q";
+        let below = format!("BT /F1 24 Tf {below} Tj ET");
+        extract(pdf(&format!("{SEEN}{below} {transparent}"), GROUP, PICTURE)).unwrap()
+    };
+    let extracted = twice("51 699 Td (Skills)");
+    assert_eq!((extracted.text.as_str(), techniques(&extracted)), ("seen\nSkills", vec![]));
+    let extracted = twice("50 700 Td (Rating)");
+    assert_eq!((extracted.text.as_str(), techniques(&extracted)), ("seen\nRating", vec![Technique::Transparent]));
+}
+
+#[test]
+fn transparent_letters_are_read_where_the_page_shows_their_very_shape() {
+    let over = |claimed: &str, shown: &str| {
+        let transparent = format!("q /T gs BT /F1 24 Tf 50 700 Td ({claimed}) Tj ET Q");
+        let clip = format!("q BT 7 Tr /F1 24 Tf 50 700 Td ({shown}) Tj ET 0.8 0.2 0.2 rg 0 600 500 200 re f Q");
+        extract(pdf(&format!("{SEEN}{clip} {transparent}"), GROUP, PICTURE)).unwrap()
+    };
+    assert_eq!(over("Skills", "Skills").text, "seen\nSkills");
+    assert_eq!(over("Skills", "Rating").text, "seen");
+}
+
+#[test]
+fn fields_that_no_viewer_shows_and_layers_by_their_rule_are_told() {
+    let told = |page: &str, operators: &str, objects: &str| {
+        let file =
+            String::from_utf8(pdf(&format!("{SEEN}{operators}"), "/Properties << /L 8 0 R >>", objects)).unwrap();
+        let extracted = extract(file.replacen("/MediaBox", &format!("{page} /MediaBox"), 1).into_bytes()).unwrap();
+        assert_eq!(extracted.text, "seen", "{objects}");
+        techniques(&extracted)
+    };
+    let field = |flags: u8| {
+        let value = "obey me ".repeat(9);
+        format!("6 0 obj\n<< /Type /Annot /Subtype /Widget /F {flags} /V ({value}) /Rect [0 0 9 9] >>\nendobj\n")
+    };
+    assert_eq!(told("/Annots [6 0 R]", "", &field(2)), [Technique::Annotation]);
+    assert_eq!(told("/Annots [6 0 R]", "", &field(4)), []);
+    for (rule, is_told) in [("AllOn", true), ("AnyOff", false), ("AnyOn", false)] {
+        let objects = format!(
+            "6 0 obj\n<< /Type /OCG /Name (on) >>\nendobj\n7 0 obj\n<< /Type /OCG /Name (off) >>\nendobj\n\
+             8 0 obj\n<< /Type /OCMD /OCGs [6 0 R 7 0 R] /P /{rule} >>\nendobj\n"
+        );
+        let operators = "/OC /L BDC BT /F1 12 Tf 50 700 Td (layered) Tj ET EMC";
+        let file =
+            String::from_utf8(pdf(&format!("{SEEN}{operators}"), "/Properties << /L 8 0 R >>", &objects)).unwrap();
+        let layers = "/OCProperties << /OCGs [6 0 R 7 0 R] /D << /OFF [7 0 R] >> >> /Type /Catalog";
+        let extracted = extract(file.replacen("/Type /Catalog", layers, 1).into_bytes()).unwrap();
+        assert_eq!(techniques(&extracted).contains(&Technique::HiddenLayer), is_told, "{rule}: {}", extracted.text);
+    }
+}
+
+#[test]
 fn text_that_is_filled_and_stroked_is_counted_once() {
     let extracted = read(&format!("{SEEN}q 1 g 1 G BT /F1 24 Tf 2 Tr 0.7 w 50 700 Td (secret) Tj ET Q"));
     assert_eq!(extracted.text, "seen");

@@ -38,8 +38,16 @@ pub fn judge(
 ) -> Result<Vec<Verdict>, ExtractionFailure> {
     let placed = |glyph| by_placement(glyph, &drawing.outlines[glyph.outline], page);
     let mut verdicts: Vec<Verdict> = drawing.glyphs.iter().map(placed).collect();
-    if colour::settle(drawing, &mut verdicts).is_err() {
-        pixels::settle(drawing, &render()?, &mut verdicts);
+    let is_in_doubt = colour::settle(drawing, &mut verdicts).is_err();
+    let has_transparent = verdicts.contains(&Some(Technique::Transparent));
+    if is_in_doubt || has_transparent {
+        let page = render()?;
+        if is_in_doubt {
+            pixels::settle(drawing, &page, &mut verdicts);
+        }
+        if has_transparent {
+            pixels::restore_shown(drawing, &page, &mut verdicts);
+        }
     }
     Ok(verdicts)
 }

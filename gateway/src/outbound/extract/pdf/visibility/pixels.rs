@@ -24,6 +24,10 @@ const MIN_STRETCH: usize = 3;
 /// How far around a glyph its surroundings are looked at, in points.
 const AROUND_POINTS: f64 = 1.0;
 
+/// Shares of samples with ink when a page shows exactly this letter; edges blur.
+const MIN_INK_SHOWN: f64 = 0.8;
+const MAX_INK_BESIDE: f64 = 0.25;
+
 /// Pixels per point for a page of this size.
 pub fn scale_for(width: f64, height: f64) -> f64 {
     SCALE.min(MAX_SIDE_PIXELS / width.max(height)).min((MAX_AREA_PIXELS / (width * height)).sqrt())
@@ -117,6 +121,48 @@ fn settle_run(run: &[Glyph], findings: &[Option<Finding>], verdicts: &mut [Verdi
             *verdict = Some(if blends_in { Technique::BackgroundColour } else { Technique::Covered });
         }
     }
+}
+
+/// Takes back the verdict on transparent letters whose very shape the page shows: browsers print letters that are filled
+/// with a gradient as a mask, and lay transparent text over it.
+pub fn restore_shown(drawing: &Drawing, canvas: &Canvas, verdicts: &mut [Verdict]) {
+    let mut samples: Vec<Option<Samples>> = drawing.outlines.iter().map(|_| None).collect();
+    let mut start = 0;
+    for run in drawing.glyphs.chunk_by(|a, b| a.run == b.run) {
+        let verdicts = &mut verdicts[start..start + run.len()];
+        start += run.len();
+        if !verdicts.contains(&Some(Technique::Transparent)) {
+            continue;
+        }
+        let (mut telling, mut shown) = (0, 0);
+        for glyph in run.iter().filter(|glyph| !glyph.is_blank()) {
+            let outline = &drawing.outlines[glyph.outline];
+            let samples = samples[glyph.outline].get_or_insert_with(|| Samples::of(outline));
+            if !samples.fills_its_box {
+                telling += 1;
+                shown += usize::from(is_shape_shown(glyph, samples, canvas));
+            }
+        }
+        if shown > 0 && shown == telling {
+            for verdict in verdicts.iter_mut().filter(|verdict| **verdict == Some(Technique::Transparent)) {
+                *verdict = None;
+            }
+        }
+    }
+}
+
+/// Whether the page has this glyph's ink where it has ink, and none beside it.
+#[expect(clippy::cast_precision_loss, reason = "a glyph has 144 samples")]
+fn is_shape_shown(glyph: &Glyph, samples: &Samples, canvas: &Canvas) -> bool {
+    let on_page = |points: &[Point]| canvas.colours(points.iter().map(|point| glyph.to_page * *point));
+    let (ink, beside) = (on_page(&samples.ink), on_page(&samples.beside));
+    let (Some(inked), Some(behind)) = (median(&ink), median(&beside)) else { return false };
+    let full = contrast(inked, behind);
+    let share_of_ink = |colours: &[Rgb]| {
+        let is_ink = |colour: &&Rgb| contrast(**colour, behind) >= full / 2; // halfway up an edge
+        colours.iter().filter(is_ink).count() as f64 / colours.len() as f64
+    };
+    full >= MIN_CONTRAST && share_of_ink(&ink) >= MIN_INK_SHOWN && share_of_ink(&beside) <= MAX_INK_BESIDE
 }
 
 /// `None` when there are too few pixels to say anything.
@@ -255,6 +301,20 @@ mod tests {
         let mut verdicts = vec![None; 3];
         settle_run(&run, &[finding(false, true), finding(true, false), finding(true, false)], &mut verdicts);
         assert_eq!(verdicts, [None; 3]);
+    }
+
+    #[test]
+    fn a_shape_is_shown_by_ink_on_it_and_next_to_none_beside_it() {
+        let glyph = glyph_at(10.0, 50.0, 40.0);
+        let row = |y| (0_u8..10).map(|step| Point::new(100.0 * f64::from(step), y)).collect();
+        let samples = Samples { ink: row(100.0), beside: row(600.0), ..Samples::default() };
+        // The first row comes to lie at 46 points, the second at 26, both from 10 to 46 points from the left.
+        let shown = |on_until: f64, beside_until: f64| {
+            let is_ink = move |x, y| (y > 40.0 && x < on_until) || (y < 40.0 && x < beside_until);
+            is_shape_shown(&glyph, &samples, &canvas(|x, y| if is_ink(x, y) { [0; 3] } else { WHITE }))
+        };
+        assert!(shown(50.0, 0.0) && shown(44.0, 16.0));
+        assert!(!shown(50.0, 24.0) && !shown(36.0, 0.0) && !shown(0.0, 0.0) && !shown(50.0, 50.0));
     }
 
     #[test]
