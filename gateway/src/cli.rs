@@ -1,7 +1,7 @@
 //! The command line: no verb runs every role in one process, verbs are for operators.
 
 use std::{
-    io::{Write, stdout},
+    io::{Write, stderr, stdout},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -10,8 +10,10 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    config::{LoadOptions, Settings},
-    demo, http, operator, outbound, roles, telemetry,
+    config::{ConfigError, LoadOptions, Settings, Warning},
+    demo, http,
+    operator::{self, audit::AuditCommand, queue::QueueCommand},
+    outbound, roles, telemetry,
 };
 
 /// Resume screening with evidence. Without a command: runs the server, with all it needs, in this process.
@@ -37,6 +39,21 @@ enum Command {
     Replay {
         /// Name of the read model, such as `candidate_status`
         name: String,
+    },
+    /// Shows and steers the work: what waits, what is in hand, what failed
+    Queue {
+        #[command(subcommand)]
+        command: QueueCommand,
+    },
+    /// Tells what is in order and what is not, a line each, with what to do
+    Doctor {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tells what happened, what was known when, and whether what is shown is what happened
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
     },
     /// Prints every setting with its value and where it came from; secrets are left out
     Config,
@@ -94,25 +111,31 @@ pub fn run() -> ExitCode {
         Some(Command::Openapi) => return print_openapi(),
         _ => {}
     }
-    let settings = match load_settings(cli.command.is_none()) {
-        Ok(settings) => settings,
-        Err(code) => return code,
-    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    let outcome = runtime.block_on(dispatch(cli.command, settings));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+    if let Some(Command::Doctor { json }) = cli.command {
+        // What is wrong with the settings is one of its lines.
+        let healthy = runtime.block_on(operator::doctor::run(read_settings(), json));
+        return if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let settings = match load_settings(cli.command.is_none()) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    match runtime.block_on(dispatch(cli.command, settings)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => failed(error.as_ref()),
     }
 }
 
+/// False: what was looked at is not in order.
 async fn dispatch(
     command: Option<Command>,
     settings: Arc<Settings>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     match command {
         None => roles::serve(settings).await?,
         Some(Command::Demo) => demo::run(settings).await?,
@@ -127,20 +150,27 @@ async fn dispatch(
             operator::rebuild(&settings, name.as_deref(), batch, diff).await?;
         }
         Some(Command::Replay { name }) => operator::replay(&settings, &name).await?,
-        Some(Command::Openapi | Command::ExtractChild { .. }) => {} // done before there were settings
+        Some(Command::Queue { command }) => operator::queue::run(&settings, command).await?,
+        Some(Command::Audit { command }) => return Ok(operator::audit::run(&settings, command).await?),
+        // Done before there were settings.
+        Some(Command::Openapi | Command::ExtractChild { .. } | Command::Doctor { .. }) => {}
     }
-    Ok(())
+    Ok(true)
 }
 
-/// The settings, and the log that tells what is wrong with them.
-fn load_settings(server: bool) -> Result<Arc<Settings>, ExitCode> {
+fn read_settings() -> Result<(Settings, Vec<Warning>), ConfigError> {
     let options = LoadOptions {
         working_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
     };
-    let (settings, warnings) = Settings::load(&options).map_err(|error| failed(&error))?;
+    Settings::load(&options)
+}
+
+/// The settings, and the log that tells what is wrong with them.
+fn load_settings(server: bool) -> Result<Arc<Settings>, ExitCode> {
+    let (settings, warnings) = read_settings().map_err(|error| failed(&error))?;
     let mut log = settings.log.clone();
     if !server && !settings.sets_log() {
         log.filter = telemetry::default_filter("warn"); // a verb's own words are what its user wants to read
@@ -164,7 +194,8 @@ fn print_openapi() -> ExitCode {
 }
 
 fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    eprintln!("starscreen: {}", http::chain(error));
+    let _ = writeln!(stderr(), "starscreen: {}", http::chain(error)); // the terminal may be gone
+
     ExitCode::FAILURE
 }
 

@@ -36,7 +36,10 @@ use uuid::Uuid;
 use crate::{
     config::{Plan, Settings},
     data_dir::DataDir,
-    outbound::extract::{RefusedFile, sniff},
+    outbound::{
+        extract::{RefusedFile, sniff},
+        offline::OfflineScorer,
+    },
     passwords::{PasswordError, Passwords},
     roles::{Background, Opened, StartError},
 };
@@ -107,7 +110,8 @@ pub async fn run(settings: Arc<Settings>) -> Result<(), DemoError> {
     let begun = Instant::now();
     let dir = DataDir::lock(&settings.data_dir).map_err(StartError::from)?;
     let opened = Opened::open(&settings, &dir).await?;
-    let background = Background::start(&settings, &opened).await?;
+    // Without a network, whatever is set.
+    let background = Background::start(&settings, &opened, Arc::new(OfflineScorer)).await?;
     let shown = show(&settings, &opened, begun).await;
     background.stop().await;
     opened.close().await;

@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use starscreen_commands::{
     db::OpenError,
+    ports::Llm,
     workers::{LaneSettings, Ports, Workers},
     write_side::WriteSide,
 };
@@ -16,7 +17,15 @@ use crate::{
     config::Settings,
     data_dir::{DataDir, DataDirError, READ_DB, WRITE_DB},
     http::{self, AppState, UploadMemory},
-    outbound::{extract::Extractor, feed::LogFeed, keys::Keys, objects::ObjectFiles, offline::OfflineScorer},
+    outbound::{
+        extract::Extractor,
+        feed::LogFeed,
+        keys::Keys,
+        objects::ObjectFiles,
+        offline::OfflineScorer,
+        openai::{ConnectError, OpenAi, OpenAiOptions},
+        temporary,
+    },
     passwords::Passwords,
     sweep,
     tokens::Tokens,
@@ -28,6 +37,9 @@ pub const SOURCE: &str = concat!("starscreen@", env!("CARGO_PKG_VERSION"));
 const DRAIN: Duration = Duration::from_secs(25);
 /// A work item is given away again after this time without a report.
 const LEASE: Duration = Duration::from_mins(2);
+
+/// Calls that one work item may make, one after the other.
+const CALLS_AN_ITEM: u32 = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -41,12 +53,16 @@ pub enum StartError {
     Objects(#[from] starscreen_commands::ports::ObjectsError),
     #[error("the keys cannot be used")]
     Keys(#[from] starscreen_commands::ports::VaultError),
+    #[error("the language model cannot be used")]
+    Llm(#[from] ConnectError),
     #[error("the write store cannot be used")]
     Store(#[from] starscreen_commands::error::CommandError),
     #[error("port {} is taken by another program; stop it, or choose another address with STARSCREEN_LISTEN (now {address})", address.port())]
     PortTaken { address: SocketAddr },
     #[error("cannot listen on {address}; check STARSCREEN_LISTEN")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("temporary files of a former server cannot be removed")]
+    Temporary(#[source] io::Error),
     #[error("the program cannot find its own executable")]
     Executable(#[source] io::Error),
     #[error("the server failed")]
@@ -98,34 +114,33 @@ impl Background {
     ///
     /// # Errors
     /// A [`StartError`] that says what is in the way.
-    pub async fn start(settings: &Settings, opened: &Opened) -> Result<Self, StartError> {
+    pub async fn start(settings: &Settings, opened: &Opened, llm: Arc<dyn Llm>) -> Result<Self, StartError> {
         let executable = std::env::current_exe().map_err(StartError::Executable)?;
         opened.write.queue.end_all_leases().await.map_err(starscreen_commands::CommandError::from)?;
         let (stop_projectors, stop) = watch::channel(false);
         let projectors = opened.reads.start(opened.feed.clone(), opened.vault.clone(), None, &stop)?;
-        let workers = Workers {
-            bus: opened.write.bus.clone(),
-            queue: opened.write.queue.clone(),
-            ports: Ports {
-                vault: opened.vault.clone(),
-                objects: opened.objects.clone(),
-                extractor: Arc::new(Extractor::new(executable, settings.workers.extract_parallel)),
-                llm: Arc::new(OfflineScorer),
-            },
+        let ports = Ports {
+            vault: opened.vault.clone(),
+            objects: opened.objects.clone(),
+            extractor: Arc::new(Extractor::new(executable, settings.workers.extract_parallel)),
+            llm,
         };
+        let workers = Workers::new(opened.write.bus.clone(), opened.write.queue.clone(), ports);
         let stop_workers = CancellationToken::new();
         let tracker = TaskTracker::new();
         let (objects, registry) = (opened.objects.clone(), opened.write.registry.clone());
         let stop_sweep = stop_workers.clone();
         tracker.spawn(async move { stop_sweep.run_until_cancelled(sweep::run(&objects, &registry)).await });
         for lane in Lane::ALL {
-            let parallel = match lane {
-                Lane::Extract => settings.workers.extract_parallel,
-                Lane::Rubric => settings.workers.rubric_parallel,
-                Lane::Score => settings.workers.score_parallel,
-                Lane::React => settings.workers.react_parallel,
+            // The lease of what waits for the model is longer than the model may take.
+            let answers = Duration::from_secs(settings.openai.timeout_seconds) * CALLS_AN_ITEM;
+            let (parallel, lease) = match lane {
+                Lane::Extract => (settings.workers.extract_parallel, LEASE),
+                Lane::Rubric => (settings.workers.rubric_parallel, LEASE + answers),
+                Lane::Score => (settings.workers.score_parallel, LEASE + answers),
+                Lane::React => (settings.workers.react_parallel, LEASE),
             };
-            workers.start(lane, LaneSettings { parallel, lease: LEASE }, stop_workers.clone(), &tracker);
+            workers.start(lane, LaneSettings { parallel, lease }, stop_workers.clone(), &tracker);
         }
         Ok(Self { projectors, stop_projectors, stop_workers, workers: tracker })
     }
@@ -147,25 +162,44 @@ impl Background {
     }
 }
 
+/// The model that is set up, or what stands in for one; the log says which.
+fn language_model(settings: &Settings) -> Result<Arc<dyn Llm>, ConnectError> {
+    let openai = &settings.openai;
+    let Some(api_key) = openai.api_key.clone() else {
+        tracing::info!("rubrics and scores are made offline, without a language model; OPENAI_API_KEY sets one up");
+        return Ok(Arc::new(OfflineScorer));
+    };
+    let model = OpenAi::connect(OpenAiOptions {
+        api_key,
+        base_url: openai.base_url.clone(),
+        model: openai.model.clone(),
+        temperature: openai.temperature,
+        timeout: Duration::from_secs(openai.timeout_seconds),
+    })?;
+    tracing::info!(
+        llm.model = %openai.model,
+        llm.host = model.host(),
+        "rubrics and scores are made by a language model; job descriptions and resumes are sent to it"
+    );
+    Ok(Arc::new(model))
+}
+
 /// Runs every role in this process until it is asked to stop.
 ///
 /// # Errors
 /// A [`StartError`] that says what is in the way.
 pub async fn serve(settings: Arc<Settings>) -> Result<(), StartError> {
+    let llm = language_model(&settings)?;
     let dir = DataDir::lock(&settings.data_dir)?;
+    temporary::clean(&settings.data_dir).map_err(StartError::Temporary)?;
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr().map_err(StartError::Serve)?;
     let opened = Opened::open(&settings, &dir).await?;
     let secret = dir.token_secret(settings.tokens.secret.as_ref())?;
-    let background = Background::start(&settings, &opened).await?;
-    if settings.openai.api_key.is_some() {
-        tracing::warn!(
-            "OPENAI_API_KEY is set, but this version has no language model yet: scoring is offline, and every rubric \
-             and score says so"
-        );
-    }
+    let background = Background::start(&settings, &opened, llm).await?;
     let app = Arc::new(AppState {
         bus: opened.write.bus.clone(),
+        queue: opened.write.queue.clone(),
         reads: opened.reads.clone(),
         vault: opened.vault.clone(),
         objects: opened.objects.clone(),
@@ -190,14 +224,7 @@ pub async fn serve(settings: Arc<Settings>) -> Result<(), StartError> {
         tracing::warn!("stopped at once; what had begun is taken up at the next start");
         std::process::exit(130);
     });
-    let drain = stopping.clone();
-    let server = axum::serve(listener, http::make_service(app)).with_graceful_shutdown(stopping.cancelled_owned());
-    tokio::select! {
-        ended = async { server.await } => ended.map_err(StartError::Serve)?,
-        () = async { drain.cancelled().await; tokio::time::sleep(DRAIN).await } => {
-            tracing::warn!(waited_ms = DRAIN.as_millis(), "open connections are cut");
-        }
-    }
+    http::serve(listener, app, stopping, DRAIN).await;
     background.stop().await;
     opened.close().await;
     tracing::info!("stopped");

@@ -95,8 +95,10 @@ pub struct OpenAiSettings {
     pub api_key: Option<SecretString>,
     pub base_url: String,
     pub model: String,
-    /// 0 to 2; lower repeats itself more.
+    /// For rubrics, 0 to 2; lower repeats itself more.
     pub temperature: f32,
+    /// Of one call.
+    pub timeout_seconds: u64,
 }
 
 #[derive(Clone, Debug, Default)]

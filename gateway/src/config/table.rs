@@ -271,7 +271,7 @@ pub(super) const TABLE: &[Setting] = &[
     Setting {
         key: "openai.api_key",
         variable: "OPENAI_API_KEY",
-        about: "Key of the OpenAI API. Without it resumes are scored offline, by the words in them.",
+        about: "Key of the OpenAI API. Without it rubrics and scores are made offline, from the words alone.",
         optional: true,
         secret: true,
         set: |draft, found| set(&mut draft.settings.openai.api_key, Some(Some(found.text.into()))),
@@ -280,9 +280,9 @@ pub(super) const TABLE: &[Setting] = &[
     Setting {
         key: "openai.base_url",
         variable: "OPENAI_BASE_URL",
-        about: "Where the API is; another address for a proxy or a model of your own.",
+        about: "Where the API is; another address for any server that speaks it, such as a model of your own.",
         allowed: "it must be an address such as https://api.openai.com/v1",
-        set: |draft, found| set(&mut draft.settings.openai.base_url, values::url(found.text)),
+        set: |draft, found| set(&mut draft.settings.openai.base_url, values::base_url(found.text)),
         ..ROW
     },
     Setting {
@@ -296,9 +296,17 @@ pub(super) const TABLE: &[Setting] = &[
     Setting {
         key: "openai.temperature",
         variable: "OPENAI_TEMPERATURE",
-        about: "How freely the model answers, 0 to 2; the lower, the more alike are two answers.",
+        about: "How freely the model draws up rubrics, 0 to 2; the lower, the more alike are two. Resumes are graded at 0.",
         allowed: "it must be a number from 0 to 2",
         set: |draft, found| set(&mut draft.settings.openai.temperature, values::number(found.text, 0.0..=2.0)),
+        ..ROW
+    },
+    Setting {
+        key: "openai.timeout_seconds",
+        variable: "OPENAI_TIMEOUT_SECONDS",
+        about: "How long one answer of the model may take.",
+        allowed: "it must be a whole number of seconds from 1 to 600",
+        set: |draft, found| set(&mut draft.settings.openai.timeout_seconds, values::number(found.text, 1..=600)),
         ..ROW
     },
     Setting {
@@ -516,6 +524,7 @@ impl Draft {
                     base_url: String::new(),
                     model: String::new(),
                     temperature: 0.0,
+                    timeout_seconds: 0,
                 },
                 stripe: StripeSettings::default(),
                 plans: Plans::default(),

@@ -205,6 +205,7 @@ fn every_key_can_be_set_by_file_and_by_variable() {
         ("openai.base_url", "http://127.0.0.1:9999/v1"),
         ("openai.model", "gpt-5"),
         ("openai.temperature", "1.5"),
+        ("openai.timeout_seconds", "90"),
         ("stripe.api_key", "sk_1"),
         ("stripe.webhook_secret", "whsec_1"),
         ("stripe.price_id_starter", "price_1"),

@@ -52,6 +52,13 @@ pub(super) fn url(text: &str) -> Option<String> {
     clean.then(|| text.to_owned())
 }
 
+/// An address that paths are added to and calls go to, so nothing may stand behind the path, and no password in it.
+pub(super) fn base_url(text: &str) -> Option<String> {
+    let is_whole = |url: &reqwest::Url| url.has_host() && url.username().is_empty() && url.password().is_none();
+    let text = url(text).filter(|text| !text.contains(['?', '#']))?;
+    reqwest::Url::parse(&text).is_ok_and(|url| is_whole(&url)).then_some(text)
+}
+
 /// Origins in JSON or divided by commas, as browsers send them: lower case, no path.
 pub(super) fn origins(text: &str) -> Option<Vec<String>> {
     let list: Vec<String> = if text.starts_with('[') {
@@ -136,6 +143,23 @@ mod tests {
         ];
         for text in wrong {
             assert_eq!(origins(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn calls_go_to_a_whole_address_without_a_password() {
+        for text in ["https://api.openai.com/v1", "http://127.0.0.1:8080", "http://[::1]:80/v1"] {
+            assert_eq!(base_url(&format!("{text}/")).as_deref(), Some(text));
+        }
+        for text in [
+            "api.openai.com",
+            "http://a:99999/v1",
+            "http://[::1/v1",
+            "https://me:pw@a/v1",
+            "https://a/v1?key=1",
+            "https://a/#",
+        ] {
+            assert_eq!(base_url(text), None, "{text}");
         }
     }
 

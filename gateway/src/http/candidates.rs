@@ -104,6 +104,10 @@ pub struct CandidateResponse {
     pub resume_text: Option<String>,
     /// Always null; for old clients.
     pub anonymized_text: Option<String>,
+    /// Text that is in the file but not seen by a reader, if there is some. It does not count for the score.
+    #[schema(value_type = Option<Object>, example = json!({"findings": [{"technique": "white_text", "characters": 120}],
+        "share_permille": 41}))]
+    pub hidden_text: Option<Value>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -216,7 +220,8 @@ async fn show(
         None => None,
     };
     let resume_text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    Ok(axum::Json(CandidateResponse { listed: listed(row), resume_text, anonymized_text: None }))
+    let hidden_text = row.hidden_text.clone();
+    Ok(axum::Json(CandidateResponse { listed: listed(row), resume_text, anonymized_text: None, hidden_text }))
 }
 
 /// The resume file as it was uploaded.
@@ -321,7 +326,7 @@ async fn find(app: &App, caller: Caller, job: Uuid, candidate: Uuid) -> Result<C
     row.ok_or_else(|| unknown(job, candidate))
 }
 
-fn unknown(job: Uuid, candidate: Uuid) -> ApiError {
+pub fn unknown(job: Uuid, candidate: Uuid) -> ApiError {
     ApiError::not_found(format!("Candidate {candidate} not found for job {job}"))
 }
 

@@ -210,20 +210,20 @@ impl UploadForm {
         sniff(&self.file_name, &self.content).map_err(|refused| {
             let detail = match refused {
                 RefusedFile::UnsupportedType => {
-                    format!("Only PDF, DOC, and DOCX files are supported. Received: {}", self.received())
+                    format!("Only PDF, DOC, and DOCX files are supported. Received: {}", shown_type(&self.content_type))
                 }
                 RefusedFile::Empty | RefusedFile::ContentMismatch { .. } => refused.to_string(),
             };
             ApiError::new(Code::UnsupportedFile, detail)
         })
     }
+}
 
-    /// The content type as sent, in plain characters.
-    fn received(&self) -> String {
-        let plain = |c: &char| c.is_ascii_graphic();
-        let shown: String = self.content_type.chars().filter(plain).take(100).collect();
-        if shown.is_empty() { "no content type".to_owned() } else { shown }
-    }
+/// A content type as sent, in plain characters.
+pub fn shown_type(content_type: &str) -> String {
+    let plain = |c: &char| c.is_ascii_graphic();
+    let shown: String = content_type.chars().filter(plain).take(100).collect();
+    if shown.is_empty() { "no content type".to_owned() } else { shown }
 }
 
 #[cfg(test)]

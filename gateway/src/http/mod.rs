@@ -1,6 +1,7 @@
 //! The HTTP interface: every route on one page.
 
 mod accounts;
+mod bulk;
 mod caller;
 mod candidates;
 mod docs;
@@ -10,6 +11,8 @@ mod form;
 mod health;
 mod jobs;
 mod listing;
+mod retry;
+mod serve;
 mod subscriptions;
 mod upload;
 mod visible;
@@ -17,15 +20,15 @@ mod visible;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
-    Router, ServiceExt,
+    Router,
     extract::{DefaultBodyLimit, Request},
     http::{HeaderName, HeaderValue, Method, Uri, header},
     response::Response,
-    routing::IntoMakeService,
 };
 use starscreen_commands::{
     Bus,
     ports::{Objects, Vault},
+    work::WorkQueue,
 };
 use starscreen_projections::ReadModels;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
@@ -45,10 +48,12 @@ use crate::{config::Settings, passwords::Passwords, tokens::Tokens};
 
 pub use error::{Code, chain};
 pub use form::UploadMemory;
+pub use serve::serve;
 
 /// What handlers work with.
 pub struct AppState {
     pub bus: Bus,
+    pub queue: WorkQueue,
     pub reads: ReadModels,
     pub vault: Arc<dyn Vault>,
     pub objects: Arc<dyn Objects>,
@@ -69,6 +74,8 @@ fn api() -> OpenApiRouter<App> {
         .merge(accounts::router())
         .merge(jobs::router())
         .merge(candidates::router())
+        .merge(bulk::router())
+        .merge(retry::router())
         .merge(subscriptions::router())
         .merge(health::router());
     OpenApiRouter::with_openapi(docs::description()).nest("/api/v1", v1).merge(health::root())
@@ -77,11 +84,6 @@ fn api() -> OpenApiRouter<App> {
 /// The description of the whole interface.
 pub fn openapi() -> OpenApi {
     docs::completed(api().into_openapi())
-}
-
-/// The service that answers every request, for a listener to make connections with.
-pub fn make_service(app: App) -> IntoMakeService<Service> {
-    ServiceExt::<Request>::into_make_service(service(app))
 }
 
 type Service = BoxCloneSyncService<Request, Response, Infallible>;

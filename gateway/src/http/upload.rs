@@ -22,7 +22,13 @@ pub async fn take_in(
     context: Context,
     form: UploadForm,
 ) -> Result<Taken, ApiError> {
-    let task = async move { take_in_attached(&app, caller, job, context, form).await };
+    to_its_end(async move { take_in_attached(&app, caller, job, context, form).await }).await
+}
+
+/// Runs `task` to its end whether or not the client still listens.
+pub async fn to_its_end<T: Send + 'static>(
+    task: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
     let span = tracing::Span::current();
     tokio::spawn(tracing::Instrument::instrument(task, span))
         .await

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use starscreen_commands::ports::{ExtractorUnavailable, ResumeText, TextExtractor};
-use starscreen_domain::candidate::Failure;
+use starscreen_domain::candidate::{Failure, HiddenText};
 
 use super::{
     contact,
@@ -24,7 +24,15 @@ impl TextExtractor for Extractor {
         match Extractor::extract(self, kind, content).await {
             Ok(found) => {
                 let contact = contact::find(&found.text);
-                Ok(Ok(ResumeText { text: found.text, pages: found.pages, contact }))
+                let hidden = found
+                    .hidden
+                    .iter()
+                    .map(|hidden| HiddenText {
+                        technique: hidden.technique.name().to_owned(),
+                        characters: hidden.characters as u64,
+                    })
+                    .collect();
+                Ok(Ok(ResumeText { text: found.text, pages: found.pages, contact, hidden }))
             }
             Err(ExtractError::File(failure)) => {
                 Ok(Err(Failure { code: failure.code().to_owned(), sentence: failure.sentence().to_owned() }))

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use starscreen_commands::ports::{Drawn, Graded, Llm, LlmError};
-use starscreen_domain::job::Rubric;
+use starscreen_domain::{candidate::Contact, job::Rubric};
 use tokio::task::spawn_blocking;
 
 use super::{MODEL, PROMPT_VERSION, draw_up, grade};
@@ -21,7 +21,12 @@ impl Llm for OfflineScorer {
     async fn grade(&self, rubric: &Rubric, resume_text: &str) -> Result<Graded, LlmError> {
         let (rubric, resume_text) = (rubric.clone(), resume_text.to_owned());
         let evaluation = computed(move || grade(&rubric, &resume_text)).await?;
-        Ok(Graded { evaluation, model: MODEL.to_owned(), prompt_version: PROMPT_VERSION.to_owned() })
+        Ok(Graded {
+            evaluation,
+            contact: Contact::default(),
+            model: MODEL.to_owned(),
+            prompt_version: PROMPT_VERSION.to_owned(),
+        })
     }
 }
 

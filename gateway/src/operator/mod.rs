@@ -1,9 +1,15 @@
 //! What operators do from the command line. Works beside a running server.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+pub mod audit;
+pub mod doctor;
+pub mod machine;
+pub mod queue;
+mod table;
+
+use std::io::{IsTerminal, Write, stderr};
 
 use chrono::Utc;
-use starscreen_commands::{CommandError, Context, account, subscription};
+use starscreen_commands::{CommandError, Context, account, subscription, workers::purge::PurgeError};
 use starscreen_domain::{Actor, TenantId};
 use starscreen_projections::{Models, ReadModelError, RebuildOptions, RebuildProgress, Rebuilt};
 
@@ -12,6 +18,7 @@ use crate::{
     data_dir::DataDir,
     roles::{Opened, StartError},
 };
+use table::say;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -21,12 +28,17 @@ pub enum OperatorError {
     Command(#[from] CommandError),
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
+    #[error(transparent)]
+    Purge(#[from] PurgeError),
     #[error("there is no plan \"{plan}\"; the settings have {known}")]
     UnknownPlan { plan: String, known: String },
     #[error("no account has the e-mail address {0}")]
     UnknownAccount(String),
     #[error("there is no read model \"{name}\"; there are {}", Models::NAMES.join(", "))]
     UnknownReadModel { name: String },
+    /// What was asked for cannot be done, in its own words.
+    #[error("{0}")]
+    Usage(String),
 }
 
 async fn open(settings: &Settings) -> Result<Opened, StartError> {
@@ -37,8 +49,7 @@ async fn open(settings: &Settings) -> Result<Opened, StartError> {
 /// The effective settings, one a line.
 pub fn print_settings(settings: &Settings) {
     for Described { key, variable, value, origin, .. } in settings.describe() {
-        let line = writeln!(stdout(), "{key} = {value}   # {variable}, from {origin}");
-        if line.is_err() {
+        if !say(format_args!("{key} = {value}   # {variable}, from {origin}")) {
             return; // who reads has seen enough
         }
     }
@@ -58,10 +69,10 @@ pub async fn change_plan(settings: &Settings, email: &str, plan: &str, reason: S
     let changed = subscription::change_plan(&opened.write.bus, context, terms, reason).await?.output;
     opened.close().await;
     let limit = changed.to.monthly_limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
-    println!(
+    say(format_args!(
         "{email}: plan {} → {} (monthly limit {limit}, {} used in the running period)",
         changed.from.code, changed.to.code, changed.used
-    );
+    ));
     Ok(())
 }
 
@@ -75,7 +86,7 @@ pub async fn adjust_usage(settings: &Settings, email: &str, delta: i32, reason: 
     let adjusted = subscription::adjust_usage(&opened.write.bus, context, delta, reason).await?.output;
     opened.close().await;
     let limit = adjusted.limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
-    println!("{email}: {} used of {limit} in the running period", adjusted.used);
+    say(format_args!("{email}: {} used of {limit} in the running period", adjusted.used));
     Ok(())
 }
 
@@ -100,12 +111,12 @@ pub async fn rebuild(settings: &Settings, name: Option<&str>, batch: usize, diff
     };
     opened.close().await;
     end_progress();
-    for Rebuilt { projector, position, seconds, diff } in rebuilt {
+    for Rebuilt { projector, position, seconds, diff, .. } in rebuilt {
         let compared = diff.map_or_else(String::new, |diff| {
             let differing = diff.only_live + diff.only_rebuilt + diff.changed;
             format!(", {differing} rows differed at position {}", diff.position)
         });
-        println!("{projector}: rebuilt to position {position} in {seconds:.1} s{compared}");
+        say(format_args!("{projector}: rebuilt to position {position} in {seconds:.1} s{compared}"));
     }
     Ok(())
 }
@@ -119,7 +130,7 @@ pub async fn replay(settings: &Settings, name: &str) -> Result<(), OperatorError
     let opened = open(settings).await?;
     let replayed = opened.reads.replay(name, opened.feed.clone(), opened.vault.clone()).await?;
     opened.close().await;
-    println!("{name}: {} parked events folded, {} rows still wait", replayed.folded, replayed.rows_left);
+    say(format_args!("{name}: {} parked events folded, {} rows still wait", replayed.folded, replayed.rows_left));
     Ok(())
 }
 
