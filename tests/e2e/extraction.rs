@@ -46,7 +46,7 @@ fn run_child(path: &Path) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn extract(path: &Path) -> Value {
+pub(crate) fn extract(path: &Path) -> Value {
     let start = Instant::now();
     let output = run_child(path);
     assert!(start.elapsed() < LIMIT, "{} took {:?}", path.display(), start.elapsed());
@@ -55,12 +55,12 @@ fn extract(path: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn text(answer: &Value) -> String {
+pub(crate) fn text(answer: &Value) -> String {
     let text = answer["text"].as_str().unwrap_or_else(|| panic!("no text in {answer}"));
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn techniques(answer: &Value) -> Vec<&str> {
+pub(crate) fn techniques(answer: &Value) -> Vec<&str> {
     let hidden = answer["hidden"].as_array().unwrap_or_else(|| panic!("nothing on hidden text in {answer}"));
     hidden.iter().map(|hidden| hidden["technique"].as_str().unwrap()).collect()
 }

@@ -2,21 +2,30 @@
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 mod accounts;
+mod bulk;
 mod crash;
 mod demo;
+mod disk_full;
 mod extraction;
+mod fairness;
 mod harness;
+mod hidden_text;
 mod idempotency;
 mod jobs;
+mod llm;
 mod main_job;
 mod openapi;
+mod operate;
 mod privacy;
 mod problems;
 mod quota;
 mod rebuild;
+mod retry;
 mod settings;
+mod slow_clients;
 mod tenancy;
 mod tokens;
+mod torture;
 mod uploads;
 mod walls;
 

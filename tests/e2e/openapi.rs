@@ -14,6 +14,7 @@ const UPDATE: &str = "STARSCREEN_UPDATE_SNAPSHOTS";
 /// The operations of the former API that this version has, by its paths.
 const FORMER: &[&str] = &[
     "GET /api/v1/health",
+    "GET /api/v1/health/detailed",
     "POST /api/v1/auth/register",
     "POST /api/v1/auth/login",
     "POST /api/v1/auth/refresh",
@@ -24,6 +25,7 @@ const FORMER: &[&str] = &[
     "PUT /api/v1/jobs/{job_id}",
     "DELETE /api/v1/jobs/{job_id}",
     "POST /api/v1/jobs/{job_id}/candidates/upload",
+    "POST /api/v1/jobs/{job_id}/candidates/bulk-upload-zip",
     "GET /api/v1/jobs/{job_id}/candidates/{candidate_id}",
     "DELETE /api/v1/jobs/{job_id}/candidates/{candidate_id}",
     "GET /api/v1/jobs/{job_id}/candidates/",

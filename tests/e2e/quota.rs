@@ -99,7 +99,11 @@ async fn a_plan_changed_beside_the_running_server_counts_for_the_next_upload() {
     assert!(changed.stdout.contains("plan free → professional (monthly limit 1000, 5 used"), "{}", changed.stdout);
     let accepted = account.upload(&job, &Resume::unique()).send().await.expect(200).json();
     assert!(accepted["message"].as_str().unwrap().contains("(994 candidates remaining"), "{accepted}");
-    let shown = account.subscription().await;
+    let look = async || {
+        let seen = account.subscription().await;
+        if seen["plan"] == "professional" { Ok(seen) } else { Err(seen.to_string()) }
+    };
+    let shown = account.log().until("the new plan is shown", look).await;
     assert_eq!((&shown["plan"], &shown["plan_display"]), (&json!("professional"), &json!("Professional")));
     assert_eq!(shown["monthly_candidate_limit"], 1000);
 

@@ -120,16 +120,44 @@ fn a_file_of_ones_own_is_named_by_starscreen_config() {
 }
 
 #[test]
-fn a_key_of_openai_warns_that_scoring_is_offline_and_the_guides_placeholder_does_not() {
-    let said = |key: &str| {
+fn the_log_says_who_grades_and_the_guides_placeholder_is_no_key() {
+    let said = |environment: &[(&str, &str)]| {
         let home = home();
-        home.serve(&[("OPENAI_API_KEY", key)]).stop(&home.log());
+        home.serve(environment).stop(&home.log());
         home.log().text()
     };
-    let (set, placeholder) = (said("sk-proj-of-somebody"), said("sk-proj-YOUR_KEY_HERE"));
-    assert!(set.contains("OPENAI_API_KEY is set") && set.contains("scoring is offline"), "{set}");
-    assert!(!set.contains("sk-proj-of-somebody"));
-    assert!(!placeholder.contains("OPENAI_API_KEY is set"), "{placeholder}");
+    let base_url = ("OPENAI_BASE_URL", "http://models.internal:8080/secret-path/v1");
+    let set = said(&[("OPENAI_API_KEY", "sk-proj-of-somebody"), base_url, ("OPENAI_MODEL", "own-model")]);
+    assert!(set.contains("made by a language model") && set.contains("own-model"), "{set}");
+    assert!(set.contains("models.internal") && !set.contains("secret-path"), "{set}");
+    assert!(!set.contains("sk-proj-of-somebody") && !set.contains("WARN"), "{set}");
+    for environment in [&[][..], &[("OPENAI_API_KEY", "sk-proj-YOUR_KEY_HERE"), base_url]] {
+        let offline = said(environment);
+        assert!(offline.contains("made offline, without a language model"), "{offline}");
+    }
+}
+
+#[test]
+fn an_address_or_key_that_no_call_could_use_refuses_to_start() {
+    let key = ("OPENAI_API_KEY", "sk-test");
+    for address in ["api.openai.com/v1", "ftp://models/v1", "http://models:99999/v1", "https://me:pw@models/v1"] {
+        let refused = refusal(&[key, ("OPENAI_BASE_URL", address)]);
+        assert!(
+            refused.contains("OPENAI_BASE_URL") && refused.contains("such as https://api.openai.com/v1"),
+            "{refused}"
+        );
+    }
+    let refused = refusal(&[("OPENAI_API_KEY", "sk-te\u{7f}st")]);
+    assert!(refused.contains("OPENAI_API_KEY has characters") && !refused.contains("sk-te"), "{refused}");
+}
+
+#[test]
+fn without_certificate_authorities_only_a_model_in_clear_can_be_reached() {
+    let nothing = [("SSL_CERT_FILE", "/dev/null"), ("OPENAI_API_KEY", "sk-test")];
+    let refused = refusal(&nothing);
+    assert!(refused.contains("ca-certificates") && refused.contains("SSL_CERT_FILE"), "{refused}");
+    home().serve(&[nothing[0], nothing[1], ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")]);
+    home().serve(&nothing[..1]);
 }
 
 #[test]

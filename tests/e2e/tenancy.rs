@@ -36,12 +36,18 @@ const OPERATIONS: &[(&str, &str, Reach)] = &[
     ("DELETE", "/api/v1/jobs/{job_id}", Named),
     ("GET", "/api/v1/jobs/{job_id}/candidates", Named),
     ("POST", "/api/v1/jobs/{job_id}/candidates/upload", Named),
+    ("POST", "/api/v1/jobs/{job_id}/candidates/bulk-upload-zip", Named),
+    ("POST", "/api/v1/jobs/{job_id}/candidates/{candidate_id}/retry", Named),
+    ("POST", "/api/v1/jobs/{job_id}/candidates/{candidate_id}/rescore", Named),
+    ("POST", "/api/v1/jobs/{job_id}/retry-rubric", Named),
     ("GET", "/api/v1/jobs/{job_id}/candidates/{candidate_id}", Named),
     ("DELETE", "/api/v1/jobs/{job_id}/candidates/{candidate_id}", Named),
     ("GET", "/api/v1/jobs/{job_id}/candidates/{candidate_id}/file", Named),
     ("GET", "/api/v1/jobs/{job_id}/candidates/{candidate_id}/evaluation", Named),
     ("GET", "/api/v1/subscriptions/current", Own),
     ("GET", "/api/v1/health", Public),
+    ("GET", "/api/v1/health/ready", Public),
+    ("GET", "/api/v1/health/detailed", Public),
 ];
 
 /// Second names of operations, which the description of the interface leaves out.

@@ -163,6 +163,20 @@ impl Account {
         self.post(&format!("jobs/{job}/candidates/upload")).form(&Form::of(resume))
     }
 
+    /// Every byte of an upload, for a test that sends them by hand.
+    pub fn upload_bytes(&self, job: &str, resume: &Resume) -> Vec<u8> {
+        let form = Form::of(resume);
+        let body = form.bytes();
+        let head = format!(
+            "POST {PREFIX}/jobs/{job}/candidates HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n\
+            Content-Type: multipart/form-data; boundary={}\r\nContent-Length: {}\r\n\r\n",
+            self.access_token,
+            form.boundary,
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    }
+
     /// Uploads; answers the candidate's id.
     pub async fn take_in(&self, job: &str, resume: &Resume) -> String {
         let answer = self.upload(job, resume).send().await.expect(200).json();
@@ -291,6 +305,10 @@ impl Form {
         self
     }
 
+    fn bytes(&self) -> Vec<u8> {
+        [self.body.as_slice(), format!("--{}--\r\n", self.boundary).as_bytes()].concat()
+    }
+
     #[must_use]
     pub fn field(mut self, name: &str, value: &str) -> Self {
         let part = format!("--{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n", self.boundary);
@@ -319,9 +337,7 @@ impl Call {
 
     #[must_use]
     pub fn form(self, form: &Form) -> Self {
-        let mut body = form.body.clone();
-        body.extend(format!("--{}--\r\n", form.boundary).into_bytes());
-        self.body(&format!("multipart/form-data; boundary={}", form.boundary), body)
+        self.body(&format!("multipart/form-data; boundary={}", form.boundary), form.bytes())
     }
 
     #[must_use]

@@ -126,16 +126,21 @@ impl Events {
 
     /// For each stream, how long after its first event `from` its first event `to` was recorded.
     pub async fn milliseconds_between(&self, from: &str, to: &str) -> Vec<f64> {
+        self.milliseconds_by_stream(from, to).await.into_values().collect()
+    }
+
+    /// As [`Events::milliseconds_between`], by stream.
+    pub async fn milliseconds_by_stream(&self, from: &str, to: &str) -> BTreeMap<String, f64> {
         let first = |name| {
             format!("SELECT aggregate_id, MIN(recorded_at) AS at FROM events WHERE event_type = '{name}' GROUP BY 1")
         };
         let sql = format!(
-            "SELECT (julianday(later.at) - julianday(earlier.at)) * 86400000.0
+            "SELECT (julianday(later.at) - julianday(earlier.at)) * 86400000.0, aggregate_id
             FROM ({}) AS earlier JOIN ({}) AS later USING (aggregate_id)",
             first(from),
             first(to)
         );
-        self.rows(&sql).await.iter().map(|row| row.get(0)).collect()
+        self.rows(&sql).await.iter().map(|row| (row.get(1), row.get(0))).collect()
     }
 
     pub async fn receipts(&self) -> i64 {

@@ -14,6 +14,9 @@ mod client;
 mod docx;
 mod events;
 mod home;
+mod kills;
+mod lives;
+mod model_server;
 mod read_models;
 mod waiting;
 
@@ -22,6 +25,9 @@ pub use client::{Account, Answer, Call, Client, Form, PASSWORD, Resume};
 pub use docx::docx;
 pub use events::{Events, Ledger, Stored};
 pub use home::{Ended, Home, Server};
+pub use kills::{PATIENCE, answered, kill_again_and_again, seeded};
+pub use lives::Lives;
+pub use model_server::{Asked, Kind, MODEL, ModelServer, Reply};
 pub use read_models::ReadModels;
 pub use waiting::{AT_MOST, Log};
 
