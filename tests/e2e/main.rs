@@ -5,7 +5,6 @@ mod accounts;
 mod bulk;
 mod crash;
 mod demo;
-mod disk_full;
 mod extraction;
 mod fairness;
 mod harness;
