@@ -13,8 +13,10 @@ use starscreen_domain::{
 use uuid::Uuid;
 
 use crate::{
+    append::read_head,
     bus::{Bus, Context},
     candidate,
+    db::{Db, Scope},
     error::CommandError,
     job,
     store::Log,
@@ -89,14 +91,17 @@ pub struct Dead {
 /// # Errors
 /// When the database fails.
 pub async fn lane_state(queue: &WorkQueue, lane: Lane) -> Result<LaneState, CommandError> {
-    const ITEMS: &str = "SELECT MIN(created_at_ms), COALESCE(SUM(attempts), 0),
+    const ITEMS: &str = "SELECT MIN(created_at_ms), CAST(COALESCE(SUM(attempts), 0) AS BIGINT),
             (SELECT tried.last_error FROM work AS tried WHERE tried.lane = $1 AND tried.last_error IS NOT NULL
                 ORDER BY tried.attempts DESC, tried.id LIMIT 1)
         FROM work WHERE lane = $1";
     let now = Utc::now().timestamp_millis();
-    let items: Vec<(Option<i64>, i64, Option<String>)> = queue.db().fetch(ITEMS, vec![lane.name().into()]).await?;
-    let dead: Vec<(i64,)> =
-        queue.db().fetch("SELECT COUNT(*) FROM dead_work WHERE lane = $1", vec![lane.name().into()]).await?;
+    let items: Vec<(Option<i64>, i64, Option<String>)> =
+        queue.db().fetch(Scope::All, ITEMS, vec![lane.name().into()]).await?;
+    let dead: Vec<(i64,)> = queue
+        .db()
+        .fetch(Scope::All, "SELECT COUNT(*) FROM dead_work WHERE lane = $1", vec![lane.name().into()])
+        .await?;
     let (oldest_ms, attempts, last_error) = items.into_iter().next().unwrap_or_default();
     Ok(LaneState {
         lane,
@@ -138,7 +143,7 @@ pub async fn items(
     let now = Utc::now().timestamp_millis();
     let lane = lane.map(|lane| lane.name().to_owned());
     let values = vec![lane.into(), i64::from(leased_only).into(), now.into(), i64::from(limit).into()];
-    let rows: Vec<ItemRow> = queue.db().fetch(SQL, values).await?;
+    let rows: Vec<ItemRow> = queue.db().fetch(Scope::All, SQL, values).await?;
     Ok(rows.into_iter().map(|row| item(row, now)).collect())
 }
 
@@ -178,7 +183,8 @@ pub async fn dead(
     const SQL: &str = "SELECT id, lane, tenant_id, subject, code, attempts, last_error, died_at_ms FROM dead_work
         WHERE ($1 IS NULL OR lane = $1) AND ($2 IS NULL OR subject = $2) ORDER BY died_at_ms, id LIMIT $3";
     let lane = lane.map(|lane| lane.name().to_owned());
-    let rows: Vec<DeadRow> = queue.db().fetch(SQL, vec![lane.into(), subject.into(), i64::from(limit).into()]).await?;
+    let rows: Vec<DeadRow> =
+        queue.db().fetch(Scope::All, SQL, vec![lane.into(), subject.into(), i64::from(limit).into()]).await?;
     Ok(rows
         .into_iter()
         .map(|(id, lane, tenant, subject, code, attempts, last_error, died_at_ms)| Dead {
@@ -235,7 +241,7 @@ pub async fn redrive(bus: &Bus, queue: &WorkQueue, dead: &Dead) -> Result<Redriv
 
 /// What a retry took up is gone from the table already; this is for what needed none.
 async fn forget(queue: &WorkQueue, dead: &Dead) -> Result<(), CommandError> {
-    let mut tx = queue.db().begin().await?;
+    let mut tx = queue.db().begin(Scope::All).await?;
     tx.execute("DELETE FROM dead_work WHERE id = $1", vec![dead.id.into()]).await?;
     Ok(tx.commit().await?)
 }
@@ -253,13 +259,10 @@ pub struct StoreCheck {
     pub ahead_of_clock: Option<DateTime<Utc>>,
 }
 
-const TRIGGERS: [&str; 2] = ["events_are_never_changed", "events_are_never_deleted"];
-
 /// # Errors
 /// When the database fails.
 pub async fn newest_position(queue: &WorkQueue) -> Result<u64, CommandError> {
-    let rows: Vec<(i64,)> = queue.db().fetch("SELECT COALESCE(MAX(position), 0) FROM events", vec![]).await?;
-    Ok(rows.first().map_or(0, |(head,)| head.unsigned_abs()))
+    Ok(read_head(queue.db()).await?)
 }
 
 /// Reads the whole file: takes a second a gigabyte or so.
@@ -268,15 +271,28 @@ pub async fn newest_position(queue: &WorkQueue) -> Result<u64, CommandError> {
 /// When the database fails.
 pub async fn check_store(queue: &WorkQueue) -> Result<StoreCheck, CommandError> {
     let head = newest_position(queue).await?;
-    let said: Vec<(String,)> = queue.db().fetch("PRAGMA quick_check(5)", vec![]).await?;
-    let triggers: Vec<(String,)> =
-        queue.db().fetch("SELECT name FROM sqlite_master WHERE type = 'trigger'", vec![]).await?;
-    let newest: Vec<(DateTime<Utc>,)> =
-        queue.db().fetch("SELECT recorded_at FROM events ORDER BY position DESC LIMIT 1", vec![]).await?;
+    let (needed, damage, triggers) = match queue.db() {
+        Db::Sqlite { .. } => (
+            ["events_are_never_changed", "events_are_never_deleted"],
+            "PRAGMA quick_check(5)",
+            "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+        ),
+        // Its pages have checksums, which it looks at by itself whenever it reads one.
+        Db::Postgres { .. } => (
+            ["events_are_never_changed", "events_are_never_truncated"],
+            "SELECT 'ok'",
+            "SELECT tgname::text FROM pg_trigger WHERE tgrelid = 'write.events'::regclass AND tgenabled <> 'D'
+                AND NOT tgisinternal",
+        ),
+    };
+    let said: Vec<(String,)> = queue.db().fetch(Scope::All, damage, vec![]).await?;
+    let triggers: Vec<(String,)> = queue.db().fetch(Scope::All, triggers, vec![]).await?;
+    let newest = "SELECT recorded_at FROM history ORDER BY position DESC LIMIT 1";
+    let newest: Vec<(DateTime<Utc>,)> = queue.db().fetch(Scope::All, newest, vec![]).await?;
     Ok(StoreCheck {
         head,
         damage: said.into_iter().map(|(line,)| line).filter(|line| line != "ok").collect(),
-        missing_triggers: TRIGGERS.into_iter().filter(|name| !triggers.iter().any(|(there,)| there == name)).collect(),
+        missing_triggers: needed.into_iter().filter(|name| !triggers.iter().any(|(there,)| there == name)).collect(),
         ahead_of_clock: newest.first().map(|(at,)| *at).filter(|at| *at > Utc::now() + chrono::TimeDelta::seconds(5)),
     })
 }
@@ -287,7 +303,7 @@ pub async fn check_store(queue: &WorkQueue) -> Result<StoreCheck, CommandError> 
 /// When the database fails.
 pub async fn any_subject_with_key(queue: &WorkQueue) -> Result<Option<Uuid>, CommandError> {
     let sql = "SELECT subject_id FROM subject_keys WHERE wrapped IS NOT NULL AND subject_id <> tenant_id LIMIT 1";
-    let rows: Vec<(Uuid,)> = queue.db().fetch(sql, vec![]).await?;
+    let rows: Vec<(Uuid,)> = queue.db().fetch(Scope::All, sql, vec![]).await?;
     Ok(rows.first().map(|(subject,)| *subject))
 }
 
@@ -296,17 +312,17 @@ pub async fn any_subject_with_key(queue: &WorkQueue) -> Result<Option<Uuid>, Com
 /// # Errors
 /// When the database fails.
 pub async fn history_of(queue: &WorkQueue, log: &Log, candidate: CandidateId) -> Result<Vec<Delivery>, CommandError> {
-    const OWN: &str = "SELECT position FROM events WHERE aggregate_type = 'candidate' AND aggregate_id = $1";
-    const SLOTS: &str = "SELECT position FROM events WHERE aggregate_type = 'usage' AND aggregate_id = $1
-        AND event_type IN ('SlotsReserved', 'SlotCommitted', 'SlotReleased') AND payload LIKE $2";
-    let own: Vec<(i64,)> = queue.db().fetch(OWN, vec![candidate.to_string().into()]).await?;
+    const OWN: &str = "SELECT position FROM history WHERE aggregate_type = 'candidate' AND aggregate_id = $1";
+    const SLOTS: &str = "SELECT position FROM history WHERE aggregate_type = 'usage' AND aggregate_id = $1
+        AND event_type IN ('SlotsReserved', 'SlotCommitted', 'SlotReleased') AND CAST(payload AS TEXT) LIKE $2";
+    let own: Vec<(i64,)> = queue.db().fetch(Scope::All, OWN, vec![candidate.to_string().into()]).await?;
     let mut positions: BTreeSet<u64> = own.into_iter().map(|(position,)| position.unsigned_abs()).collect();
     let mut deliveries = at_positions(log, &positions).await?;
     let periods: BTreeSet<UsageId> = deliveries.iter().filter_map(period_of).collect();
     positions.clear();
     for period in periods {
         let values = vec![period.to_string().into(), format!("%{candidate}%").into()];
-        let slots: Vec<(i64,)> = queue.db().fetch(SLOTS, values).await?;
+        let slots: Vec<(i64,)> = queue.db().fetch(Scope::All, SLOTS, values).await?;
         positions.extend(slots.into_iter().map(|(position,)| position.unsigned_abs()));
     }
     deliveries.extend(at_positions(log, &positions).await?);

@@ -37,7 +37,7 @@ pub trait Vault: Send + Sync {
     ///
     /// # Errors
     /// When the key store cannot be read, or the key cannot be unwrapped.
-    async fn subject_key(&self, subject: Uuid) -> Result<Option<Arc<dyn SubjectKey>>, VaultError>;
+    async fn subject_key(&self, tenant: TenantId, subject: Uuid) -> Result<Option<Arc<dyn SubjectKey>>, VaultError>;
 
     /// Keyed hash of an e-mail address, upper and lower case alike: where its claim is found.
     fn claim_id(&self, email: &str) -> ClaimId;

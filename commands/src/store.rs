@@ -13,10 +13,16 @@ use starscreen_domain::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{db::Db, upcast::upcast};
+use crate::{
+    append::{Place, read_head},
+    db::{Db, Scope},
+    upcast::upcast,
+};
 
 /// How often a reader looks for commits of other processes (operator verbs), at most.
 const FOREIGN_COMMITS_POLL: Duration = Duration::from_millis(250);
+/// How often it is looked for a position that nobody announced.
+const UNHEARD_POLL: Duration = Duration::from_millis(25);
 
 /// Streams as cqrs-es's interface wants them, over whatever database the write side has.
 #[derive(Clone)]
@@ -41,12 +47,13 @@ impl EventRepository {
         id: Uuid,
         sequence: u64,
     ) -> Result<Vec<A::Event>, PersistenceError> {
-        const SQL: &str = "SELECT event_type, event_version, payload FROM events
+        const SQL: &str = "SELECT event_type, event_version, CAST(payload AS TEXT) FROM events
             WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 AND tenant_id IS NOT DISTINCT FROM $4
             ORDER BY sequence";
         let after = i64::try_from(sequence).unwrap_or(i64::MAX);
         let values = vec![A::TYPE.into(), id.to_string().into(), after.into(), tenant.map(|tenant| tenant.0).into()];
-        let rows: Vec<(String, String, String)> = self.db.fetch(SQL, values).await.map_err(unavailable)?;
+        let rows: Vec<(String, String, String)> =
+            self.db.fetch(tenant.into(), SQL, values).await.map_err(unavailable)?;
         rows.into_iter()
             .map(|(event_type, version, payload)| {
                 let (_, payload) = upcast(&event_type, &version, serde_json::from_str(&payload)?);
@@ -66,11 +73,12 @@ impl PersistedEventRepository for EventRepository {
         aggregate_id: &str,
         last_sequence: usize,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        const SQL: &str = "SELECT aggregate_id, aggregate_type, sequence, event_type, event_version, payload, metadata
+        const SQL: &str = "SELECT aggregate_id, aggregate_type, sequence, event_type, event_version,
+                CAST(payload AS TEXT), CAST(metadata AS TEXT)
             FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence";
         let after = i64::try_from(last_sequence).unwrap_or(i64::MAX);
-        let rows: Vec<StoredEvent> =
-            self.db.fetch(SQL, vec![A::TYPE.into(), aggregate_id.into(), after.into()]).await.map_err(unavailable)?;
+        let values = vec![A::TYPE.into(), aggregate_id.into(), after.into()];
+        let rows: Vec<StoredEvent> = self.db.fetch(Scope::All, SQL, values).await.map_err(unavailable)?;
         rows.into_iter().map(serialized).collect()
     }
 
@@ -152,19 +160,58 @@ impl Log {
     /// When the database fails. An event that cannot be decoded is delivered as such.
     pub async fn read(&self, after: u64, limit: usize) -> Result<Vec<Delivery>, sqlx::Error> {
         const SQL: &str = "SELECT position, tenant_id, tenant_position, aggregate_type, aggregate_id, sequence,
-                event_type, event_version, payload, metadata, event_id, recorded_at
-            FROM events WHERE position > $1 ORDER BY position LIMIT $2";
+                event_type, event_version, CAST(payload AS TEXT), CAST(metadata AS TEXT), event_id, recorded_at
+            FROM history WHERE position > $1 ORDER BY position LIMIT $2";
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows: Vec<LoggedEvent> = self.db.fetch(SQL, vec![after.into(), limit.into()]).await?;
+        let rows: Vec<LoggedEvent> = self.db.fetch(Scope::All, SQL, vec![after.into(), limit.into()]).await?;
         Ok(rows.iter().map(delivery).collect())
     }
 
     /// # Errors
     /// When the database fails.
     pub async fn head(&self) -> Result<u64, sqlx::Error> {
-        let rows: Vec<(i64,)> = self.db.fetch("SELECT COALESCE(MAX(position), 0) FROM events", vec![]).await?;
-        Ok(rows.first().map_or(0, |(head,)| head.unsigned_abs()))
+        read_head(&self.db).await
+    }
+
+    /// Committed events that have no position yet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unplaced(&self) -> Result<u64, sqlx::Error> {
+        const SQL: &str =
+            "SELECT COUNT(*) FROM events WHERE (epoch, txid, id) > (SELECT epoch, txid, id FROM sequencer)";
+        if self.db.gives_positions() {
+            return Ok(0);
+        }
+        let rows: Vec<(i64,)> = self.db.fetch(Scope::All, SQL, vec![]).await?;
+        Ok(rows.first().map_or(0, |(count,)| count.unsigned_abs()))
+    }
+
+    /// The position of `place` as soon as it has one; `None`: not within that time.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn position(&self, place: Place, within: Duration) -> Result<Option<u64>, sqlx::Error> {
+        const SQL: &str = "SELECT position FROM history WHERE event_id = $1";
+        let (tenant, event) = match place {
+            Place::At(position) => return Ok(Some(position)),
+            Place::Of(tenant, event) => (tenant, event),
+        };
+        let mut head = self.head.clone();
+        let until = tokio::time::Instant::now() + within;
+        loop {
+            head.mark_unchanged();
+            let rows: Vec<(i64,)> = self.db.fetch(tenant.into(), SQL, vec![event.0.into()]).await?;
+            if let Some((position,)) = rows.first() {
+                return Ok(Some(position.unsigned_abs()));
+            }
+            if tokio::time::Instant::now() >= until {
+                return Ok(None);
+            }
+            let look_again = (tokio::time::Instant::now() + UNHEARD_POLL).min(until);
+            let _ = tokio::time::timeout_at(look_again, head.changed()).await; // either way it looks again
+        }
     }
 
     /// Returns when there may be more after `position`: at once for a commit of this process, after a short while
@@ -226,7 +273,7 @@ pub struct Registry {
 pub struct Receipt {
     pub request_hash: String,
     pub answer: String,
-    pub position: u64,
+    pub place: Place,
 }
 
 /// A subject's key as stored.
@@ -246,25 +293,30 @@ impl Registry {
     /// # Errors
     /// When the database fails.
     pub async fn receipt(&self, tenant: TenantId, key: &str) -> Result<Option<Receipt>, sqlx::Error> {
-        const SQL: &str = "SELECT request_hash, answer, position FROM receipts WHERE tenant_id = $1 AND key = $2";
-        let rows: Vec<(String, String, i64)> = self.db.fetch(SQL, vec![tenant.0.into(), key.into()]).await?;
-        Ok(rows.into_iter().next().map(|(request_hash, answer, position)| Receipt {
+        const SQL: &str =
+            "SELECT request_hash, answer, position, event_id FROM receipts WHERE tenant_id = $1 AND key = $2";
+        let values = vec![tenant.0.into(), key.into()];
+        let rows: Vec<(String, String, Option<i64>, Option<Uuid>)> =
+            self.db.fetch(Scope::of(tenant), SQL, values).await?;
+        Ok(rows.into_iter().next().map(|(request_hash, answer, position, event)| Receipt {
             request_hash,
             answer,
-            position: position.unsigned_abs(),
+            place: event.map_or_else(
+                || Place::At(position.unwrap_or(0).unsigned_abs()),
+                |event| Place::Of(Some(tenant), EventId(event)),
+            ),
         }))
     }
 
+    /// The tenant's key for a subject.
+    ///
     /// # Errors
     /// When the database fails.
-    pub async fn key(&self, subject: Uuid) -> Result<Option<StoredKey>, sqlx::Error> {
-        const SQL: &str = "SELECT tenant_id, wrapped FROM subject_keys WHERE subject_id = $1";
-        let rows: Vec<(Uuid, Option<Vec<u8>>)> = self.db.fetch(SQL, vec![subject.into()]).await?;
-        Ok(rows.into_iter().next().map(|(tenant, wrapped)| StoredKey {
-            subject_id: subject,
-            tenant_id: TenantId(tenant),
-            wrapped,
-        }))
+    pub async fn key(&self, tenant: TenantId, subject: Uuid) -> Result<Option<StoredKey>, sqlx::Error> {
+        const SQL: &str = "SELECT wrapped FROM subject_keys WHERE subject_id = $1 AND tenant_id = $2";
+        let values = vec![subject.into(), tenant.0.into()];
+        let rows: Vec<(Option<Vec<u8>>,)> = self.db.fetch(Scope::of(tenant), SQL, values).await?;
+        Ok(rows.into_iter().next().map(|(wrapped,)| StoredKey { subject_id: subject, tenant_id: tenant, wrapped }))
     }
 
     /// The stored ones among `subjects`, in no order.
@@ -280,7 +332,7 @@ impl Registry {
         for chunk in subjects.chunks(32) {
             // A short chunk repeats its last id: IN does not mind.
             let values = (0..32).filter_map(|place| chunk.get(place).or(chunk.last())).map(|id| (*id).into()).collect();
-            let rows: Vec<(Uuid, Uuid, Option<Vec<u8>>)> = self.db.fetch(SQL, values).await?;
+            let rows: Vec<(Uuid, Uuid, Option<Vec<u8>>)> = self.db.fetch(Scope::All, SQL, values).await?;
             found.extend(rows.into_iter().map(|(subject_id, tenant, wrapped)| StoredKey {
                 subject_id,
                 tenant_id: TenantId(tenant),
@@ -290,14 +342,15 @@ impl Registry {
         Ok(found)
     }
 
-    /// The user's password hash and tenant.
+    /// The hash of the user's password.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn credential(&self, user: UserId) -> Result<Option<(TenantId, String)>, sqlx::Error> {
-        const SQL: &str = "SELECT tenant_id, password_hash FROM credentials WHERE user_id = $1";
-        let rows: Vec<(Uuid, String)> = self.db.fetch(SQL, vec![user.0.into()]).await?;
-        Ok(rows.into_iter().next().map(|(tenant, hash)| (TenantId(tenant), hash)))
+    pub async fn credential(&self, tenant: TenantId, user: UserId) -> Result<Option<String>, sqlx::Error> {
+        const SQL: &str = "SELECT password_hash FROM credentials WHERE user_id = $1 AND tenant_id = $2";
+        let values = vec![user.0.into(), tenant.0.into()];
+        let rows: Vec<(String,)> = self.db.fetch(Scope::of(tenant), SQL, values).await?;
+        Ok(rows.into_iter().next().map(|(hash,)| hash))
     }
 
     /// Candidates ever uploaded for a job, deleted ones too, at most `limit` after `after` in the order of their ids.
@@ -314,7 +367,7 @@ impl Registry {
         const SQL: &str = "SELECT candidate_id FROM candidate_index
             WHERE tenant_id = $1 AND job_id = $2 AND candidate_id > $3 ORDER BY candidate_id LIMIT $4";
         let values = vec![tenant.0.into(), job.0.into(), after.0.into(), i64::from(limit).into()];
-        let rows: Vec<(Uuid,)> = self.db.fetch(SQL, values).await?;
+        let rows: Vec<(Uuid,)> = self.db.fetch(Scope::of(tenant), SQL, values).await?;
         Ok(rows.into_iter().map(|(id,)| CandidateId(id)).collect())
     }
 
@@ -323,8 +376,8 @@ impl Registry {
     /// # Errors
     /// When the database fails.
     pub async fn candidate_exists(&self, candidate: CandidateId) -> Result<bool, sqlx::Error> {
-        const SQL: &str = "SELECT 1 FROM candidate_index WHERE candidate_id = $1";
-        let rows: Vec<(i64,)> = self.db.fetch(SQL, vec![candidate.0.into()]).await?;
+        const SQL: &str = "SELECT job_id FROM candidate_index WHERE candidate_id = $1";
+        let rows: Vec<(Uuid,)> = self.db.fetch(Scope::All, SQL, vec![candidate.0.into()]).await?;
         Ok(!rows.is_empty())
     }
 }

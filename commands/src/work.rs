@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     append::{Lease, Wakes},
-    db::Db,
+    db::{Db, Scope},
 };
 
 /// Longest text kept of why a try failed; what other systems answer has no bound of its own.
@@ -174,8 +174,11 @@ impl WorkQueue {
         let chosen = fairly(ready, limit);
         let until = now.saturating_add(millis(lease_for));
         let mut claimed = Vec::with_capacity(chosen.len());
-        let mut tx = self.db.begin().await?;
-        for item in chosen {
+        // In one order for all claimers, who could wait for each other otherwise.
+        let mut taken: Vec<(usize, Ready)> = chosen.into_iter().enumerate().collect();
+        taken.sort_by_key(|(_, item)| item.id);
+        let mut tx = self.db.begin(Scope::All).await?;
+        for (turn, item) in taken {
             let attempt = AttemptId(Uuid::now_v7());
             if tx.execute(TAKE, vec![attempt.0.into(), until.into(), item.id.into(), now.into()]).await? == 0 {
                 continue; // somebody else has taken it since it was read
@@ -184,7 +187,7 @@ impl WorkQueue {
                 tracing::error!(work.id = %item.id, "work item of an unknown kind is left to a newer version");
                 continue;
             };
-            claimed.push(Claimed {
+            let claim = Claimed {
                 lease: Lease { work_id: item.id, attempt },
                 tenant: TenantId(item.tenant),
                 urgent: item.urgent,
@@ -195,16 +198,18 @@ impl WorkQueue {
                 last_error: item.last_error,
                 correlation_id: item.correlation_id,
                 causation_id: item.causation_id,
-            });
+            };
+            claimed.push((turn, claim));
         }
         tx.commit().await?;
-        Ok(claimed)
+        claimed.sort_by_key(|(turn, _)| *turn);
+        Ok(claimed.into_iter().map(|(_, claim)| claim).collect())
     }
 
     /// The first `limit` items that may be claimed now, of each of the tenants whose turn it is.
     async fn ready(&self, lane: Lane, urgent: i64, limit: usize, now: i64) -> Result<Vec<Ready>, sqlx::Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.db.fetch(READY, vec![lane.name().into(), urgent.into(), now.into(), limit.into()]).await
+        self.db.fetch(Scope::All, READY, vec![lane.name().into(), urgent.into(), now.into(), limit.into()]).await
     }
 
     /// Gives an item back, to be tried again after `pause`. `counts`: the try was one of its attempts.
@@ -223,7 +228,7 @@ impl WorkQueue {
             WHERE id = $4 AND lease = $5";
         let free_at = Utc::now().timestamp_millis().saturating_add(millis(pause));
         let reason: String = reason.chars().filter(|c| *c != '\0').take(MAX_REASON_CHARS).collect();
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin(Scope::All).await?;
         let values =
             vec![free_at.into(), i64::from(counts).into(), reason.into(), lease.work_id.into(), lease.attempt.0.into()];
         let touched = tx.execute(SQL, values).await?;
@@ -236,7 +241,7 @@ impl WorkQueue {
     /// # Errors
     /// When the database fails; the item then comes again.
     pub async fn complete(&self, lease: Lease) -> Result<bool, sqlx::Error> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin(Scope::All).await?;
         let sql = "DELETE FROM work WHERE id = $1 AND lease = $2";
         let touched = tx.execute(sql, vec![lease.work_id.into(), lease.attempt.0.into()]).await?;
         tx.commit().await?;
@@ -249,7 +254,7 @@ impl WorkQueue {
     /// When the database fails.
     pub async fn extend(&self, lease: Lease, lease_for: Duration) -> Result<bool, sqlx::Error> {
         let until = Utc::now().timestamp_millis().saturating_add(millis(lease_for));
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin(Scope::All).await?;
         let sql = "UPDATE work SET free_at_ms = $1 WHERE id = $2 AND lease = $3";
         let touched = tx.execute(sql, vec![until.into(), lease.work_id.into(), lease.attempt.0.into()]).await?;
         tx.commit().await?;
@@ -261,7 +266,7 @@ impl WorkQueue {
     /// # Errors
     /// When the database fails.
     pub async fn end_all_leases(&self) -> Result<u64, sqlx::Error> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin(Scope::All).await?;
         let sql = "UPDATE work SET lease = NULL, free_at_ms = created_at_ms WHERE lease IS NOT NULL";
         let touched = tx.execute(sql, vec![]).await?;
         tx.commit().await?;
@@ -282,7 +287,7 @@ impl WorkQueue {
             WHERE lane_pauses.until_ms IS NOT NULL";
         let until_ms = until.map(|until| until.timestamp_millis());
         let now = Utc::now().timestamp_millis();
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin(Scope::All).await?;
         tx.execute(SQL, vec![lane.name().into(), reason.into(), now.into(), until_ms.into()]).await?;
         tx.commit().await
     }
@@ -292,7 +297,7 @@ impl WorkQueue {
     /// # Errors
     /// When the database fails.
     pub async fn resume(&self, lane: Lane) -> Result<bool, sqlx::Error> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin(Scope::All).await?;
         let touched = tx.execute("DELETE FROM lane_pauses WHERE lane = $1", vec![lane.name().into()]).await?;
         tx.commit().await?;
         self.wakes.wake(lane);
@@ -304,7 +309,7 @@ impl WorkQueue {
     /// # Errors
     /// When the database fails.
     pub async fn mended(&self, lane: Lane) -> Result<bool, sqlx::Error> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin(Scope::All).await?;
         let sql = "DELETE FROM lane_pauses WHERE lane = $1 AND until_ms IS NOT NULL";
         let touched = tx.execute(sql, vec![lane.name().into()]).await?;
         tx.commit().await?;
@@ -318,17 +323,18 @@ impl WorkQueue {
     /// When the database fails.
     pub async fn pause_of(&self, lane: Lane) -> Result<Option<LanePause>, sqlx::Error> {
         let sql = "SELECT reason, since_ms, until_ms FROM lane_pauses WHERE lane = $1";
-        let rows: Vec<(String, i64, Option<i64>)> = self.db.fetch(sql, vec![lane.name().into()]).await?;
+        let rows: Vec<(String, i64, Option<i64>)> = self.db.fetch(Scope::All, sql, vec![lane.name().into()]).await?;
         Ok(rows.into_iter().next().map(|(reason, since_ms, until_ms)| LanePause { reason, since_ms, until_ms }))
     }
 
     /// # Errors
     /// When the database fails.
     pub async fn count(&self, lane: Lane) -> Result<LaneCount, sqlx::Error> {
-        const SQL: &str = "SELECT CASE WHEN free_at_ms <= $2 THEN 0 WHEN lease IS NULL THEN 2 ELSE 1 END AS place,
+        const SQL: &str =
+            "SELECT CAST(CASE WHEN free_at_ms <= $2 THEN 0 WHEN lease IS NULL THEN 2 ELSE 1 END AS BIGINT) AS place,
             COUNT(*) FROM work WHERE lane = $1 GROUP BY place";
         let now = Utc::now().timestamp_millis();
-        let rows: Vec<(i64, i64)> = self.db.fetch(SQL, vec![lane.name().into(), now.into()]).await?;
+        let rows: Vec<(i64, i64)> = self.db.fetch(Scope::All, SQL, vec![lane.name().into(), now.into()]).await?;
         let mut count = LaneCount::default();
         for (place, items) in rows {
             match place {
@@ -380,7 +386,7 @@ mod tests {
     async fn claiming_searches_indexes_and_scans_nothing() {
         let path = std::env::temp_dir().join(format!("starscreen-plan-{}.db", Uuid::now_v7()));
         let write = WriteSide::open(&path, "test@1").await.unwrap();
-        let mut tx = write.db.begin().await.unwrap();
+        let mut tx = write.db.begin(Scope::All).await.unwrap();
         for sql in [READY, TAKE] {
             let plan: Vec<(i64, i64, i64, String)> =
                 tx.fetch(&format!("EXPLAIN QUERY PLAN {sql}"), vec![]).await.unwrap();

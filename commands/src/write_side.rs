@@ -3,10 +3,13 @@
 
 use std::path::Path;
 
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
 use crate::{
-    append::Writer,
+    append::{Writer, read_head},
     bus::Bus,
-    db::{Db, OpenError},
+    db::{Db, OpenError, PostgresOptions},
+    signals::Signals,
     store::{EventRepository, Log, Registry},
     work::WorkQueue,
 };
@@ -20,6 +23,10 @@ pub struct WriteSide {
     pub queue: WorkQueue,
     pub writer: Writer,
     pub db: Db,
+    /// Only over PostgreSQL, which other processes use too.
+    pub signals: Option<Signals>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl WriteSide {
@@ -28,25 +35,41 @@ impl WriteSide {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version of this program.
     pub async fn open(path: &Path, source: &str) -> Result<Self, OpenError> {
-        Self::over(Db::open_sqlite(path).await?, source).await
+        Self::over(Db::open_sqlite(path).await?, source, None, CancellationToken::new(), TaskTracker::new()).await
     }
 
-    /// The same over a database that is open already.
+    /// Connects to PostgreSQL.
     ///
     /// # Errors
-    /// When the log's head cannot be read.
-    pub async fn over(db: Db, source: &str) -> Result<Self, OpenError> {
-        let writer = Writer::start(db.clone()).await?;
+    /// When it cannot be reached, or its schema is not this program's.
+    pub async fn open_postgres(options: &PostgresOptions, source: &str) -> Result<Self, OpenError> {
+        let db = Db::open_postgres(options).await?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let signals = Signals::start(options, read_head(&db).await?, stop.clone(), &tasks)?;
+        Self::over(db, source, Some(signals), stop, tasks).await
+    }
+
+    async fn over(
+        db: Db,
+        source: &str,
+        signals: Option<Signals>,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Result<Self, OpenError> {
+        let writer = Writer::start(db.clone(), signals.clone()).await?;
         let registry = Registry::new(db.clone());
         let bus = Bus::new(EventRepository::new(db.clone()), registry.clone(), writer.clone(), source);
         let log = Log::new(db.clone(), writer.head());
         let queue = WorkQueue::new(db.clone(), writer.wakes());
-        Ok(Self { bus, log, registry, queue, writer, db })
+        Ok(Self { bus, log, registry, queue, writer, db, signals, stop, tasks })
     }
 
     /// Writes out what is waiting, then lets go of the database. Later commands are refused as stopped.
     pub async fn close(&self) {
         self.writer.stop().await;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
         self.db.close().await;
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::SqlitePool;
 use starscreen_commands::{
     CommandError,
-    append::{Append, AppendError},
+    append::{Append, AppendError, Place},
     contracts::{
         Store,
         append::{event, work},
@@ -25,6 +25,7 @@ use uuid::Uuid;
 fn writer(store: &Store) -> SqlitePool {
     match &store.db {
         Db::Sqlite { writer, .. } => writer.clone(),
+        Db::Postgres { .. } => unreachable!("these stores are embedded"),
     }
 }
 
@@ -64,7 +65,7 @@ async fn a_full_disk_is_an_error_and_the_writer_goes_on_when_there_is_room() {
 
     pragma(&store, "PRAGMA max_page_count = 1000000").await; // somebody made room
 
-    assert_eq!(store.writer.append(large()).await.unwrap().position, stored + 1);
+    assert_eq!(store.writer.append(large()).await.unwrap(), Place::At(stored + 1));
     assert_gapless(&store.log).await;
     let claimed = store.queue.claim(Lane::Extract, 100, Duration::from_mins(1)).await.unwrap();
     assert_eq!(claimed.len() as u64, stored + 1);

@@ -16,6 +16,7 @@ use starscreen_domain::{
 };
 use uuid::Uuid;
 
+pub(crate) use writer::read_head;
 pub use writer::{Wakes, Writer};
 
 /// Largest event in bytes of JSON; NATS takes messages of 1 MB, and an event is a fact, not a document.
@@ -114,11 +115,17 @@ pub struct Lease {
     pub attempt: AttemptId,
 }
 
-/// Where the events came to stand.
+/// Where the last event of a command came to stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// Position of the last event; the head of the log where the command had none.
-    pub position: u64,
+pub enum Place {
+    /// At this position; 0: nothing was written.
+    At(u64),
+    /// Where the sequencer puts this event; [`crate::store::Log::position`] tells.
+    Of(Option<TenantId>, EventId),
+}
+
+impl Place {
+    pub const NOWHERE: Self = Self::At(0);
 }
 
 #[derive(Clone, Debug, thiserror::Error)]

@@ -7,25 +7,29 @@ use sea_query::Value;
 use starscreen_domain::TenantId;
 use uuid::Uuid;
 
-use super::{Append, AppendError, Appended, Lease, NewReceipt};
-use crate::db::{Db, Tx};
+use super::{Append, AppendError, Lease, NewReceipt, Place};
+use crate::db::{Db, Scope, Tx};
 
 /// One transaction. The statement that fails names the outcome.
-pub(super) async fn write(db: &Db, group: &[Append]) -> Result<Vec<Appended>, AppendError> {
-    let mut tx = db.begin().await?;
+pub(super) async fn write(db: &Db, group: &[Append]) -> Result<Vec<Place>, AppendError> {
+    let mut tx = db.begin(Scope::Tenants(tenants_of(group))).await?;
     let now = Utc::now(); // in the transaction, so that it never runs against the order of the log
     for lease in group.iter().filter_map(|append| append.completes) {
         complete(&mut tx, lease).await?;
     }
-    let (first, positions) = insert_events(&mut tx, group, now).await?;
-    let receipts = group.iter().zip(&positions).filter_map(|(append, at)| append.receipt.as_ref().map(|r| (r, at)));
+    let places = if db.gives_positions() {
+        insert_placed_events(&mut tx, group, now).await?
+    } else {
+        insert_events(&mut tx, group).await?
+    };
+    let receipts = group.iter().zip(&places).filter_map(|(append, at)| append.receipt.as_ref().map(|r| (r, at)));
     insert_receipts(&mut tx, receipts, now).await?;
     insert_subjects(&mut tx, group).await?;
     insert_work(&mut tx, group, now).await?;
     move_dead_work(&mut tx, group, now).await?;
     tx.commit().await?;
-    tracing::debug!(commands = group.len(), position.first = first, "group committed");
-    Ok(positions)
+    tracing::debug!(commands = group.len(), "group committed");
+    Ok(places)
 }
 
 async fn complete(tx: &mut Tx, lease: Lease) -> Result<(), AppendError> {
@@ -36,7 +40,46 @@ async fn complete(tx: &mut Tx, lease: Lease) -> Result<(), AppendError> {
     }
 }
 
-async fn insert_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Result<(u64, Vec<Appended>), AppendError> {
+/// All tenants that the group writes for.
+fn tenants_of(group: &[Append]) -> BTreeSet<TenantId> {
+    let of_events = group.iter().flat_map(|append| &append.events).filter_map(|event| event.tenant_id);
+    let of_work = group.iter().flat_map(|append| &append.work).map(|work| work.tenant_id);
+    let of_dead = group.iter().flat_map(|append| &append.dead).map(|dead| dead.tenant_id);
+    of_events.chain(of_work).chain(of_dead).collect()
+}
+
+/// Events without positions; the sequencer gives them theirs.
+async fn insert_events(tx: &mut Tx, group: &[Append]) -> Result<Vec<Place>, AppendError> {
+    const COLUMNS: &[&str] = &[
+        "tenant_id",
+        "aggregate_type",
+        "aggregate_id",
+        "sequence",
+        "event_type",
+        "event_version",
+        "payload",
+        "metadata",
+        "event_id",
+    ];
+    let rows = group.iter().flat_map(|append| &append.events).map(|event| {
+        vec![
+            event.tenant_id.map(|tenant| tenant.0).into(),
+            event.aggregate_type.into(),
+            event.aggregate_id.to_string().into(),
+            i64::try_from(event.sequence).unwrap_or(i64::MAX).into(),
+            event.event_type.clone().into(),
+            event.event_version.clone().into(),
+            event.payload.clone().into(),
+            event.metadata.clone().into(),
+            event.event_id.0.into(),
+        ]
+    });
+    tx.insert("events", COLUMNS, rows.collect()).await.map_err(|error| or_unique(error, AppendError::Conflict))?;
+    let last = |append: &Append| append.events.last().map(|event| Place::Of(event.tenant_id, event.event_id));
+    Ok(group.iter().map(|append| last(append).unwrap_or(Place::NOWHERE)).collect())
+}
+
+async fn insert_placed_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Result<Vec<Place>, AppendError> {
     const COLUMNS: &[&str] = &[
         "position",
         "tenant_id",
@@ -52,8 +95,7 @@ async fn insert_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Res
         "recorded_at",
     ];
     let head: Vec<(i64,)> = tx.fetch("SELECT COALESCE(MAX(position), 0) FROM events", vec![]).await?;
-    let first = head.first().map_or(0, |(head,)| *head);
-    let mut position = first;
+    let mut position = head.first().map_or(0, |(head,)| *head);
     let mut tenants = tenant_heads(tx, group).await?;
     let mut rows = Vec::new();
     let mut appended = Vec::with_capacity(group.len());
@@ -80,10 +122,10 @@ async fn insert_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Res
                 now.into(),
             ]);
         }
-        appended.push(Appended { position: position.unsigned_abs() });
+        appended.push(Place::At(position.unsigned_abs()));
     }
     tx.insert("events", COLUMNS, rows).await.map_err(|error| or_unique(error, AppendError::Conflict))?;
-    Ok((first.unsigned_abs() + 1, appended))
+    Ok(appended)
 }
 
 /// Where each tenant's own history ends, in one question for all of them.
@@ -105,22 +147,27 @@ async fn tenant_heads(tx: &mut Tx, group: &[Append]) -> Result<BTreeMap<TenantId
 
 async fn insert_receipts(
     tx: &mut Tx,
-    receipts: impl Iterator<Item = (&NewReceipt, &Appended)>,
+    receipts: impl Iterator<Item = (&NewReceipt, &Place)>,
     now: DateTime<Utc>,
 ) -> Result<(), AppendError> {
     let rows = receipts
-        .map(|(receipt, at)| {
+        .map(|(receipt, place)| {
+            let (position, event) = match place {
+                Place::At(position) => (i64::try_from(*position).ok(), None),
+                Place::Of(_, event) => (None, Some(event.0)),
+            };
             vec![
                 receipt.tenant_id.0.into(),
                 receipt.key.clone().into(),
                 receipt.request_hash.clone().into(),
                 receipt.answer.clone().into(),
-                i64::try_from(at.position).unwrap_or(i64::MAX).into(),
+                position.into(),
+                event.into(),
                 now.timestamp_millis().into(),
             ]
         })
         .collect();
-    let columns = ["tenant_id", "key", "request_hash", "answer", "position", "created_at_ms"];
+    let columns = ["tenant_id", "key", "request_hash", "answer", "position", "event_id", "created_at_ms"];
     tx.insert("receipts", &columns, rows).await.map_err(|error| or_unique(error, AppendError::Repeated))
 }
 

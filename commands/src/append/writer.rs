@@ -6,15 +6,18 @@ use starscreen_domain::work::Lane;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Append, AppendError, Appended, MAX_EVENT_BYTES, rows::write};
-use crate::db::Db;
+use super::{Append, AppendError, MAX_EVENT_BYTES, Place, rows::write};
+use crate::{
+    db::{Db, Scope},
+    signals::Signals,
+};
 
 /// Commands in one transaction at most.
 const MAX_GROUP: usize = 64;
 /// Commands that may wait before the next has to wait for a place.
 const MAX_WAITING: usize = 1_024;
 
-type Waiting = (Append, oneshot::Sender<Result<Appended, AppendError>>);
+type Waiting = (Append, oneshot::Sender<Result<Place, AppendError>>);
 
 /// Handle of the writer task. The task ends when it is stopped or the last handle is gone.
 #[derive(Clone)]
@@ -41,12 +44,19 @@ impl Wakes {
 }
 
 impl Writer {
+    /// A writer whose process is told of every commit by `signals`, or else is the only one.
+    ///
     /// # Errors
     /// When the log's head cannot be read.
-    pub async fn start(db: Db) -> Result<Self, sqlx::Error> {
+    pub async fn start(db: Db, signals: Option<Signals>) -> Result<Self, sqlx::Error> {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
-        let (announce, head) = watch::channel(read_head(&db).await?);
-        let wakes = Arc::new(Wakes::default());
+        let (wakes, head, announce) = match signals {
+            Some(signals) => (signals.wakes(), signals.head(), Announce::Everywhere(signals)),
+            None => {
+                let (announce, head) = watch::channel(read_head(&db).await?);
+                (Arc::default(), head, Announce::Here(announce))
+            }
+        };
         let (stop, task) = (CancellationToken::new(), TaskTracker::new());
         task.spawn(run(db, waiting, announce, Arc::clone(&wakes), stop.clone()));
         task.close();
@@ -57,7 +67,7 @@ impl Writer {
     ///
     /// # Errors
     /// An [`AppendError`] that names the outcome; nothing of the command is then stored.
-    pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+    pub async fn append(&self, append: Append) -> Result<Place, AppendError> {
         if let Some(bytes) =
             append.events.iter().map(|event| event.payload.len()).max().filter(|b| *b > MAX_EVENT_BYTES)
         {
@@ -78,21 +88,52 @@ impl Writer {
         Arc::clone(&self.wakes)
     }
 
-    /// Newest position committed by this process, to wait on.
+    /// Newest position that this process knows of, to wait on.
     pub fn head(&self) -> watch::Receiver<u64> {
         self.head.clone()
     }
 }
 
-async fn read_head(db: &Db) -> Result<u64, sqlx::Error> {
-    let rows: Vec<(i64,)> = db.fetch("SELECT COALESCE(MAX(position), 0) FROM events", vec![]).await?;
+/// Who is told of commits.
+enum Announce {
+    Here(watch::Sender<u64>),
+    Everywhere(Signals),
+}
+
+impl Announce {
+    fn commits<'a>(&self, wakes: &Wakes, commits: impl Iterator<Item = (&'a Append, &'a Place)> + Clone) {
+        let lanes = commits.clone().flat_map(|(append, _)| &append.work).map(|work| work.asked.task.lane());
+        match self {
+            Self::Here(head) => {
+                let newest = commits.filter_map(|(_, place)| if let Place::At(at) = place { Some(*at) } else { None });
+                let newest = newest.max().unwrap_or(0);
+                head.send_if_modified(|known| {
+                    let newer = *known < newest;
+                    *known = newest.max(*known);
+                    newer
+                });
+                lanes.for_each(|lane| wakes.wake(lane));
+            }
+            Self::Everywhere(signals) => {
+                if commits.clone().next().is_some() {
+                    lanes.clone().for_each(|lane| wakes.wake(lane));
+                    signals.appended(lanes);
+                }
+            }
+        }
+    }
+}
+
+pub(crate) async fn read_head(db: &Db) -> Result<u64, sqlx::Error> {
+    let sql = "SELECT position FROM history ORDER BY position DESC LIMIT 1";
+    let rows: Vec<(i64,)> = db.fetch(Scope::All, sql, vec![]).await?;
     Ok(rows.first().map_or(0, |(head,)| head.unsigned_abs()))
 }
 
 async fn run(
     db: Db,
     mut waiting: mpsc::Receiver<Waiting>,
-    announce: watch::Sender<u64>,
+    announce: Announce,
     wakes: Arc<Wakes>,
     stop: CancellationToken,
 ) {
@@ -111,18 +152,8 @@ async fn run(
             Err(error) if appends.len() > 1 && error.is_of_one_command() => one_by_one(&db, &appends).await,
             Err(error) => appends.iter().map(|_| Err(error.clone())).collect(),
         };
-        if let Some(head) = outcomes.iter().flatten().map(|appended: &Appended| appended.position).max() {
-            announce.send_if_modified(|known| {
-                let newer = *known < head;
-                *known = head.max(*known);
-                newer
-            });
-        }
-        for (append, _) in appends.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()) {
-            for work in &append.work {
-                wakes.wake(work.asked.task.lane());
-            }
-        }
+        let commits = appends.iter().zip(&outcomes);
+        announce.commits(&wakes, commits.filter_map(|(append, outcome)| Some((append, outcome.as_ref().ok()?))));
         for (reply, outcome) in replies.into_iter().zip(outcomes) {
             let _ = reply.send(outcome); // who asked may be gone; the outcome stands all the same
         }
@@ -138,7 +169,7 @@ async fn next_group(waiting: &mut mpsc::Receiver<Waiting>, group: &mut Vec<Waiti
     waiting.recv_many(group, MAX_GROUP).await > 0
 }
 
-async fn one_by_one(db: &Db, appends: &[Append]) -> Vec<Result<Appended, AppendError>> {
+async fn one_by_one(db: &Db, appends: &[Append]) -> Vec<Result<Place, AppendError>> {
     let mut outcomes = Vec::with_capacity(appends.len());
     for append in appends {
         outcomes.push(write(db, std::slice::from_ref(append)).await.map(|appended| appended[0]));

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use self::states::{Kept, States, StreamId};
 use crate::{
-    append::{AppendError, Lease, Writer},
+    append::{AppendError, Lease, Place, Writer},
     error::CommandError,
     store::{EventRepository, Registry},
 };
@@ -89,8 +89,8 @@ pub struct Idempotency {
 #[derive(Clone, Debug)]
 pub struct Committed<T> {
     pub output: T,
-    /// Position to wait for in order to read what was written; 0 when nothing was.
-    pub position: u64,
+    /// What to wait for in order to read what was written.
+    pub place: Place,
     /// The same request was accepted before; this is its answer.
     pub replayed: bool,
 }
@@ -149,12 +149,12 @@ impl Bus {
             };
             let (append, states) = unit.finish(context, &output)?;
             if append.is_empty() {
-                return Ok(Committed { output, position: 0, replayed: false });
+                return Ok(Committed { output, place: Place::NOWHERE, replayed: false });
             }
             match self.writer.append(append).await {
-                Ok(appended) => {
+                Ok(place) => {
                     self.keep(states);
-                    return Ok(Committed { output, position: appended.position, replayed: false });
+                    return Ok(Committed { output, place, replayed: false });
                 }
                 Err(AppendError::Conflict | AppendError::Repeated) => pause(attempt).await,
                 Err(error) => return Err(error.into()),
@@ -175,7 +175,7 @@ impl Bus {
         }
         let output =
             serde_json::from_str(&receipt.answer).map_err(|error| CommandError::Unreadable(Arc::new(error)))?;
-        Ok(Some(Committed { output, position: receipt.position, replayed: true }))
+        Ok(Some(Committed { output, place: receipt.place, replayed: true }))
     }
 
     /// The stored answer to a request that was accepted before, looked at before anything is done for it.

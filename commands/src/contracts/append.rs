@@ -12,11 +12,12 @@ use uuid::Uuid;
 
 use super::{
     Store,
-    stage::{assert_gapless, at_once, within_patience},
+    stage::{self, assert_gapless, at_once, position, within_patience},
 };
 use crate::append::{
     Append, AppendError, Lease, MAX_EVENT_BYTES, NewCandidate, NewCredential, NewEvent, NewKey, NewReceipt, NewWork,
 };
+use crate::db::Scope;
 
 /// An event of a job's stream.
 pub fn event(tenant: TenantId, stream: Uuid, sequence: u64) -> NewEvent {
@@ -91,7 +92,7 @@ async fn rows(store: &Store) -> Vec<i64> {
     const SQL: &str = "SELECT COUNT(*) FROM receipts UNION ALL SELECT COUNT(*) FROM subject_keys
         UNION ALL SELECT COUNT(*) FROM credentials UNION ALL SELECT COUNT(*) FROM candidate_index
         UNION ALL SELECT COUNT(*) FROM events UNION ALL SELECT COUNT(*) FROM work";
-    store.db.fetch(SQL, vec![]).await.unwrap().into_iter().map(|(count,): (i64,)| count).collect()
+    store.db.fetch(Scope::All, SQL, vec![]).await.unwrap().into_iter().map(|(count,): (i64,)| count).collect()
 }
 
 fn a_tenant() -> TenantId {
@@ -107,15 +108,15 @@ pub async fn an_append_stores_all_that_it_carries(store: Store) {
 
     let appended = store.writer.append(append).await.unwrap();
 
-    assert_eq!(appended.position, 2);
+    assert_eq!(position(&store.log, appended).await, 2);
     assert_eq!(rows(&store).await, [1, 1, 1, 1, 2, 1]);
     let receipt = store.registry.receipt(tenant, "key").await.unwrap().unwrap();
     assert_eq!((receipt.request_hash.as_str(), receipt.answer.as_str()), ("hash", "\"answer\""));
-    assert_eq!(receipt.position, 2);
-    let stored = store.registry.key(key.subject_id).await.unwrap().unwrap();
+    assert_eq!(position(&store.log, receipt.place).await, 2);
+    let stored = store.registry.key(key.tenant_id, key.subject_id).await.unwrap().unwrap();
     assert_eq!((stored.tenant_id, stored.wrapped), (tenant, Some(key.wrapped)));
-    let stored = store.registry.credential(credential.user_id).await.unwrap();
-    assert_eq!(stored, Some((tenant, credential.password_hash)));
+    let stored = store.registry.credential(credential.tenant_id, credential.user_id).await.unwrap();
+    assert_eq!(stored, Some(credential.password_hash));
     let of_job = store.registry.candidates_of(tenant, candidate.job_id, CandidateId::default(), 10).await.unwrap();
     assert_eq!(of_job, [candidate.candidate_id]);
     let log = store.log.read(0, 10).await.unwrap();
@@ -204,7 +205,10 @@ pub async fn a_command_that_fails_hurts_nobody_in_its_group(store: Store) {
     }
     let stored = 260 + 1;
     assert_eq!(rows(&store).await, [stored, stored, stored, stored, stored * 2 + 1, stored]);
-    let mut positions: Vec<u64> = outcomes.into_iter().flatten().map(|appended| appended.position).collect();
+    let mut positions = vec![];
+    for place in outcomes.into_iter().flatten() {
+        positions.push(position(&store.log, place).await);
+    }
     positions.sort_unstable();
     positions.dedup();
     assert_eq!(positions.len(), 260, "every command has a place of its own");
@@ -230,18 +234,18 @@ pub async fn positions_have_no_gap_with_two_writers(store: Store) {
     .await;
 
     assert_gapless(&store.log).await;
-    assert_eq!(store.log.head().await.unwrap(), 1 + 120 - 18);
+    assert_eq!(stage::head(&store.log).await, 1 + 120 - 18);
     beside.close().await;
 }
 
 pub async fn events_are_never_changed_or_deleted(store: Store) {
     store.writer.append(full(a_tenant(), "key")).await.unwrap();
-    for sql in ["UPDATE events SET payload = '{}'", "DELETE FROM events WHERE position = 2", "DELETE FROM events"] {
-        let mut tx = store.db.begin().await.unwrap();
+    for sql in ["UPDATE events SET payload = '{}'", "DELETE FROM events WHERE sequence = 1", "DELETE FROM events"] {
+        let mut tx = store.db.begin(Scope::All).await.unwrap();
         let refused = tx.execute(sql, vec![]).await;
         assert!(refused.is_err(), "{sql} was let through");
     }
-    assert_eq!(store.log.head().await.unwrap(), 2);
+    assert_eq!(stage::head(&store.log).await, 2);
 }
 
 pub async fn an_event_may_have_256_kb_and_no_more(store: Store) {
@@ -256,8 +260,9 @@ pub async fn an_event_may_have_256_kb_and_no_more(store: Store) {
         matches!(refused, Err(AppendError::EventTooLarge { bytes }) if bytes == MAX_EVENT_BYTES + 1),
         "{refused:?}"
     );
-    assert_eq!(store.log.head().await.unwrap(), 0);
-    assert_eq!(store.writer.append(sized(MAX_EVENT_BYTES)).await.unwrap().position, 1);
+    assert_eq!(stage::head(&store.log).await, 0);
+    let largest = store.writer.append(sized(MAX_EVENT_BYTES)).await.unwrap();
+    assert_eq!(position(&store.log, largest).await, 1);
 }
 
 /// A ZIP of a thousand files is more rows than one statement takes.
@@ -265,7 +270,8 @@ pub async fn a_long_append_is_one_commit(store: Store) {
     let tenant = a_tenant();
     let events = (0..6_000).map(|_| event(tenant, Uuid::now_v7(), 1)).collect();
     let work = (0..3_000).map(|_| work(tenant, Task::ExtractText, false)).collect();
-    assert_eq!(store.writer.append(Append { events, work, ..Append::default() }).await.unwrap().position, 6_000);
+    let long = store.writer.append(Append { events, work, ..Append::default() }).await.unwrap();
+    assert_eq!(position(&store.log, long).await, 6_000);
     assert_eq!(rows(&store).await, [0, 0, 0, 0, 6_000, 3_000]);
     assert_gapless(&store.log).await;
 }
@@ -277,7 +283,7 @@ pub async fn what_waits_at_the_stop_is_written_and_the_rest_refused(store: Store
         let append = async move { writer.append(Append { events, ..Append::default() }).await };
         Box::pin(tokio::task::unconstrained(append)) // or the runtime would make some of many pause before they ask
     };
-    let busy = store.db.begin().await.unwrap(); // nobody else can write now
+    let busy = store.db.begin(Scope::All).await.unwrap(); // nobody else can write now
     let mut waiting: Vec<_> = (0..200).map(|_| another()).collect();
     for append in &mut waiting {
         assert!(futures::poll!(append).is_pending());
@@ -291,7 +297,7 @@ pub async fn what_waits_at_the_stop_is_written_and_the_rest_refused(store: Store
     for append in waiting {
         append.await.expect("it was taken before the stop");
     }
-    assert_eq!(store.log.head().await.unwrap(), 200);
+    assert_eq!(stage::head(&store.log).await, 200);
     let late = another().await;
     assert!(matches!(late, Err(AppendError::Stopped)), "{late:?}");
 }

@@ -14,6 +14,7 @@ use crate::{
     CommandError,
     bus::{Bus, Committed, Context},
     candidate::{self, Upload, UploadedMany},
+    db::Scope,
 };
 
 fn uploads(tenant: &Tenant, job: JobId, count: u32) -> Vec<(u32, Upload)> {
@@ -52,7 +53,8 @@ pub async fn an_archive_is_one_reservation(store: Store) {
     for (_, upload) in &many {
         assert_eq!(stage::candidate(&store, &tenant, upload.candidate).await.status, Status::Uploaded);
     }
-    let urgent: Vec<(i64,)> = store.db.fetch("SELECT urgent FROM work WHERE lane = 'extract'", vec![]).await.unwrap();
+    let urgent: Vec<(i64,)> =
+        store.db.fetch(Scope::All, "SELECT urgent FROM work WHERE lane = 'extract'", vec![]).await.unwrap();
     assert_eq!(urgent, [(0,); 4], "single uploads go before these");
     assert_gapless(&store.log).await;
 }
@@ -70,7 +72,7 @@ pub async fn of_an_archive_the_first_that_fit_are_taken(store: Store) {
     assert_eq!(stage::usage(&store, &tenant).await.used(), 5);
     let left_out = stage::candidate(&store, &tenant, many[4].1.candidate).await;
     assert_eq!(left_out.status, Status::Unknown);
-    let keys: Vec<(i64,)> = store.db.fetch("SELECT COUNT(*) FROM candidate_index", vec![]).await.unwrap();
+    let keys: Vec<(i64,)> = store.db.fetch(Scope::All, "SELECT COUNT(*) FROM candidate_index", vec![]).await.unwrap();
     assert_eq!(keys, [(5,)], "nothing is kept of those that did not fit");
 
     let refused = upload_many(&store.bus, tenant.context(), job, &uploads(&tenant, job, 2)).await.unwrap_err();
@@ -140,7 +142,7 @@ pub async fn the_same_archive_again_is_answered_from_its_receipt(store: Store) {
     let again = upload_many(&store.bus, tenant.with_key("zip", "hash"), job, &uploads(&tenant, job, 7)).await.unwrap();
 
     assert!(again.replayed);
-    assert_eq!((again.output.accepted, again.position), (first.output.accepted, first.position));
+    assert_eq!((again.output.accepted, again.place), (first.output.accepted, first.place));
     assert_eq!(reservations(&store).await, [5]);
     let other = upload_many(&store.bus, tenant.with_key("zip", "other"), job, &[]).await.unwrap_err();
     assert!(matches!(other, CommandError::KeyReused), "{other:?}");

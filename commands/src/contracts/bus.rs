@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Store,
     scripted::ScriptedVault,
-    stage::{self, at_once, create_job, history, registration, until, within_patience},
+    stage::{self, at_once, create_job, history, position, registration, until, within_patience},
 };
 use crate::{CommandError, account, job};
 
@@ -63,7 +63,7 @@ pub async fn a_use_case_sees_its_own_decisions(store: Store) {
     let of_job: Vec<_> = events.iter().filter(|event| event.of_job() == Some(id)).collect();
     assert_eq!(of_job.iter().map(|event| event.sequence).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(of_job[0].metadata.command_id, of_job[1].metadata.command_id);
-    assert_eq!(committed.position, of_job[1].position);
+    assert_eq!(position(&store.log, committed.place).await, of_job[1].position);
 }
 
 pub async fn the_same_request_again_gets_the_same_answer(store: Store) {
@@ -73,13 +73,13 @@ pub async fn the_same_request_again_gets_the_same_answer(store: Store) {
         job::create(&store.bus, context, JobId(Uuid::now_v7()), create_job("Engineer")).await.unwrap()
     };
     let first = create("key").await;
-    let head = store.log.head().await.unwrap();
+    let head = stage::head(&store.log).await;
 
     let again = create("key").await;
 
     assert!(!first.replayed && again.replayed);
-    assert_eq!((again.output.job, again.position), (first.output.job, first.position));
-    assert_eq!(store.log.head().await.unwrap(), head);
+    assert_eq!((again.output.job, again.place), (first.output.job, first.place));
+    assert_eq!(stage::head(&store.log).await, head);
     assert_ne!(create("another key").await.output.job, first.output.job);
 }
 
@@ -127,7 +127,7 @@ pub async fn a_request_that_used_up_what_it_asks_for_is_answered_all_the_same(st
     let second = second.await.unwrap().expect("the same request has the same answer");
 
     assert!(!first.replayed && second.replayed);
-    assert_eq!(second.position, first.position);
+    assert_eq!(second.place, first.place);
 }
 
 pub async fn another_request_under_the_same_key_is_refused(store: Store) {
@@ -137,12 +137,12 @@ pub async fn another_request_under_the_same_key_is_refused(store: Store) {
         job::create(&store.bus, tenant.with_key("key", hash), JobId(Uuid::now_v7()), create_job("Engineer")).await
     };
     create(&tenant, "hash").await.unwrap();
-    let head = store.log.head().await.unwrap();
+    let head = stage::head(&store.log).await;
 
     let refused = create(&tenant, "other hash").await;
 
     assert!(matches!(refused, Err(CommandError::KeyReused)), "{refused:?}");
-    assert_eq!(store.log.head().await.unwrap(), head);
+    assert_eq!(stage::head(&store.log).await, head);
     create(&other, "other hash").await.expect("keys of two tenants are two keys");
 }
 
@@ -243,10 +243,10 @@ pub async fn an_address_is_claimed_once(store: Store) {
     let holder = account::holder_of(&store.bus, &ScriptedVault::default(), "ADA@example.org").await.unwrap();
     assert_eq!(holder, Some((tenant.id, tenant.user)));
     assert_eq!(history(&store.log).await.len(), 3, "claim, account and subscription of one");
-    let stored = store.registry.credential(tenant.user).await.unwrap();
-    assert_eq!(stored, Some((tenant.id, "$argon2id$".to_owned())));
-    assert!(store.registry.key(tenant.id.0).await.unwrap().is_some());
-    assert!(store.registry.key(tenant.user.0).await.unwrap().is_some());
+    let stored = store.registry.credential(tenant.id, tenant.user).await.unwrap();
+    assert_eq!(stored.as_deref(), Some("$argon2id$"));
+    assert!(store.registry.key(tenant.id, tenant.id.0).await.unwrap().is_some());
+    assert!(store.registry.key(tenant.id, tenant.user.0).await.unwrap().is_some());
     let nobody = account::holder_of(&store.bus, &ScriptedVault::default(), "bob@example.org").await.unwrap();
     assert_eq!(nobody, None::<(TenantId, UserId)>);
     beside.close().await;

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     candidate,
+    db::Scope,
     workers::{LaneSettings, Workers},
     write_side::WriteSide,
 };
@@ -57,7 +58,7 @@ pub async fn upload(write: &WriteSide, ports: &Scripted, tenant: &Tenant, job: J
 
 /// Ends all pauses between tries: contracts do not wait for minutes.
 pub async fn hurry(write: &WriteSide) {
-    let mut tx = write.db.begin().await.unwrap();
+    let mut tx = write.db.begin(Scope::All).await.unwrap();
     tx.execute("UPDATE work SET free_at_ms = 0 WHERE lease IS NULL", vec![]).await.unwrap();
     tx.commit().await.unwrap();
     for lane in Lane::ALL {

@@ -9,12 +9,16 @@ use uuid::Uuid;
 use super::{
     Store,
     append::event,
-    stage::{self, assert_gapless, history, until},
+    stage::{self, assert_gapless, history, position, until},
 };
-use crate::append::{Append, NewEvent, Writer};
+use crate::{
+    append::{Append, NewEvent},
+    write_side::WriteSide,
+};
 
-async fn append(writer: &Writer, events: Vec<NewEvent>) -> u64 {
-    writer.append(Append { events, ..Append::default() }).await.unwrap().position
+async fn append(store: &WriteSide, events: Vec<NewEvent>) -> u64 {
+    let place = store.writer.append(Append { events, ..Append::default() }).await.unwrap();
+    position(&store.log, place).await
 }
 
 fn some_event() -> NewEvent {
@@ -22,13 +26,13 @@ fn some_event() -> NewEvent {
 }
 
 pub async fn events_come_in_order_without_a_gap(store: Store) {
-    assert_eq!(store.log.head().await.unwrap(), 0);
+    assert_eq!(stage::head(&store.log).await, 0);
     assert!(store.log.read(0, 10).await.unwrap().is_empty());
     for _ in 0..4 {
-        append(&store.writer, vec![some_event(), some_event(), some_event()]).await;
+        append(&store, vec![some_event(), some_event(), some_event()]).await;
     }
 
-    assert_eq!(store.log.head().await.unwrap(), 12);
+    assert_eq!(stage::head(&store.log).await, 12);
     let page = store.log.read(4, 5).await.unwrap();
     assert_eq!(page.iter().map(|delivery| delivery.position).collect::<Vec<_>>(), [5, 6, 7, 8, 9]);
     assert_eq!(store.log.read(9, 100).await.unwrap().len(), 3);
@@ -41,7 +45,7 @@ pub async fn events_come_in_order_without_a_gap(store: Store) {
 pub async fn waiting_ends_with_a_commit_of_this_process(store: Store) {
     let mut quickest = Duration::MAX;
     for _ in 0..20 {
-        let head = store.log.head().await.unwrap();
+        let head = stage::head(&store.log).await;
         let waiting = tokio::spawn({
             let log = store.log.clone();
             async move {
@@ -50,7 +54,7 @@ pub async fn waiting_ends_with_a_commit_of_this_process(store: Store) {
             }
         });
         tokio::task::yield_now().await;
-        append(&store.writer, vec![some_event()]).await;
+        append(&store, vec![some_event()]).await;
         let committed = Instant::now();
         quickest = quickest.min(waiting.await.unwrap().saturating_duration_since(committed));
         store.log.wait(head).await; // what is there already is not waited for
@@ -60,7 +64,7 @@ pub async fn waiting_ends_with_a_commit_of_this_process(store: Store) {
 
 pub async fn waiting_ends_with_a_commit_of_another_process(store: Store) {
     let beside = store.beside().await;
-    let head = append(&beside.writer, vec![some_event()]).await;
+    let head = append(&beside, vec![some_event()]).await;
 
     let found = until("the commit of another process", async || {
         store.log.wait(head - 1).await;
@@ -82,7 +86,7 @@ pub async fn waiting_does_not_spin_when_the_writer_has_stopped(store: Store) {
 
 pub async fn an_event_that_cannot_be_read_is_delivered_as_such(store: Store) {
     let tenant = stage::tenant(&store, None).await;
-    let head = store.log.head().await.unwrap();
+    let head = stage::head(&store.log).await;
     let stream = Uuid::now_v7();
     let broken = |change: fn(&mut NewEvent)| {
         let mut event = event(tenant.id, Uuid::now_v7(), 1);
@@ -90,7 +94,12 @@ pub async fn an_event_that_cannot_be_read_is_delivered_as_such(store: Store) {
         event
     };
     let mut events = vec![
-        broken(|event| "{\"RubricSt".clone_into(&mut event.payload)),
+        // PostgreSQL takes nothing that is no JSON.
+        broken(if store.db.gives_positions() {
+            |event| "{\"RubricSt".clone_into(&mut event.payload)
+        } else {
+            |event| "[]".clone_into(&mut event.payload)
+        }),
         broken(|event| "{\"JobPublished\":{}}".clone_into(&mut event.payload)),
         broken(|event| "2".clone_into(&mut event.event_version)),
         broken(|event| event.aggregate_type = "invoice"),
@@ -99,7 +108,7 @@ pub async fn an_event_that_cannot_be_read_is_delivered_as_such(store: Store) {
     ];
     events[2].aggregate_id = stream;
     events[5].sequence = 2;
-    append(&store.writer, events).await;
+    append(&store, events).await;
 
     let page = store.log.read(head, 10).await.unwrap();
 

@@ -26,12 +26,17 @@ pub mod work;
 pub mod workers;
 pub mod workers_failing;
 
-use std::{ops::Deref, path::PathBuf};
+use std::{any::Any, ops::Deref, path::PathBuf};
 
 use futures::future::BoxFuture;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::write_side::WriteSide;
+use crate::{
+    db::{PostgresOptions, Role},
+    sequencer::Sequencer,
+    write_side::WriteSide,
+};
 
 /// A fresh, empty store, and a way to open it a second time as another process would.
 pub struct Store {
@@ -39,11 +44,13 @@ pub struct Store {
     again: Box<dyn Fn() -> BoxFuture<'static, WriteSide> + Send + Sync>,
     /// Removed with the store.
     directory: Option<PathBuf>,
+    /// What else lives as long as the store.
+    kept: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Store {
     pub fn new(write: WriteSide, again: impl Fn() -> BoxFuture<'static, WriteSide> + Send + Sync + 'static) -> Self {
-        Self { write, again: Box::new(again), directory: None }
+        Self { write, again: Box::new(again), directory: None, kept: None }
     }
 
     /// The embedded store in a temporary directory of its own.
@@ -58,6 +65,23 @@ impl Store {
         };
         let mut store = Self::new(write, again);
         store.directory = Some(directory);
+        store
+    }
+
+    /// A migrated, empty database of PostgreSQL, with a sequencer of its own. `kept` is dropped with the store.
+    pub async fn postgres(url: &str, kept: impl Any + Send + Sync) -> Self {
+        let options = |role, max_connections| PostgresOptions { url: url.to_owned(), role, max_connections };
+        let (operator, sequencer) = (options(Role::Operator, 12), options(Role::Sequencer, 1));
+        let write = WriteSide::open_postgres(&operator, "contract@1").await.unwrap();
+        let stop = CancellationToken::new();
+        let signals = write.signals.clone().unwrap();
+        Sequencer::start(sequencer, signals, "contract".to_owned(), stop.clone(), &TaskTracker::new());
+        let again = move || -> BoxFuture<'static, WriteSide> {
+            let operator = operator.clone();
+            Box::pin(async move { WriteSide::open_postgres(&operator, "contract@2").await.unwrap() })
+        };
+        let mut store = Self::new(write, again);
+        store.kept = Some(Box::new((stop.drop_guard(), kept)));
         store
     }
 

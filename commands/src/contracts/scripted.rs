@@ -133,7 +133,7 @@ impl Vault for ScriptedVault {
         Ok((Arc::new(ScriptedKey(subject)), new))
     }
 
-    async fn subject_key(&self, subject: Uuid) -> Result<Option<Arc<dyn SubjectKey>>, VaultError> {
+    async fn subject_key(&self, _: TenantId, subject: Uuid) -> Result<Option<Arc<dyn SubjectKey>>, VaultError> {
         let destroyed = self.destroyed.lock().unwrap().contains(&subject);
         Ok((!destroyed).then(|| Arc::new(ScriptedKey(subject)) as _))
     }

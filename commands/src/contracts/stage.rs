@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::scripted::ScriptedVault;
 use crate::{
     account::{self, Registration},
-    append::NewKey,
+    append::{NewKey, Place},
     bus::{Bus, Committed, Context, Idempotency},
     candidate::{self, Upload, Uploaded},
     error::CommandError,
@@ -132,8 +132,24 @@ pub async fn change_plan(write: &WriteSide, tenant: &Tenant, monthly_limit: Opti
     subscription::change_plan(&write.bus, tenant.context(), plan(monthly_limit), reason).await.unwrap();
 }
 
-/// The whole history; every event of it must be readable.
+/// The position of what was committed.
+pub async fn position(log: &Log, place: Place) -> u64 {
+    log.position(place, Duration::from_secs(10)).await.unwrap().expect("an event gets its position")
+}
+
+/// The newest position, when all that is committed has one.
+pub async fn head(log: &Log) -> u64 {
+    settled(log).await;
+    log.head().await.unwrap()
+}
+
+async fn settled(log: &Log) {
+    until("all events have their positions", async || (log.unplaced().await.unwrap() == 0).then_some(())).await;
+}
+
+/// The whole history of all that is committed; every event of it must be readable.
 pub async fn history(log: &Log) -> Vec<Recorded<Event>> {
+    settled(log).await;
     let mut events = vec![];
     loop {
         let after = events.len() as u64;

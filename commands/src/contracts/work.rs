@@ -11,15 +11,16 @@ use uuid::Uuid;
 use super::{
     Store,
     append::{event, work},
-    stage::{at_once, until},
+    stage::{self, at_once, until},
 };
 use crate::{
     append::{Append, AppendError, Lease, NewWork, Writer},
+    db::Scope,
     work::{Claimed, LaneCount, WorkQueue},
 };
 
 const LONG: Duration = Duration::from_mins(1);
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(600);
 
 fn a_tenant() -> TenantId {
     TenantId(Uuid::now_v7())
@@ -111,7 +112,7 @@ pub async fn a_lease_that_ran_out_is_somebody_elses(store: Store) {
         Append { completes: Some(first.lease), events: vec![event(tenant, Uuid::now_v7(), 1)], ..Append::default() };
     let late = store.writer.append(report).await;
     assert!(matches!(late, Err(AppendError::LeaseLost)), "{late:?}");
-    assert_eq!(store.log.head().await.unwrap(), 0, "a late report leaves nothing");
+    assert_eq!(stage::head(&store.log).await, 0, "a late report leaves nothing");
     assert!(!store.queue.complete(first.lease).await.unwrap());
     assert!(!store.queue.extend(first.lease, LONG).await.unwrap());
     assert!(!store.queue.give_back(first.lease, SHORT, "late", true).await.unwrap());
@@ -140,13 +141,13 @@ pub async fn what_is_given_back_comes_again_after_its_pause(store: Store) {
 
     assert!(begin.elapsed() >= pause.mul_f64(0.8), "it came after {:?}", begin.elapsed());
     assert_eq!((second.lease.work_id, second.attempts), (asked[0], 1));
-    let rows: Vec<(Option<String>,)> = store.db.fetch("SELECT last_error FROM work", vec![]).await.unwrap();
+    let rows: Vec<(Option<String>,)> = store.db.fetch(Scope::All, "SELECT last_error FROM work", vec![]).await.unwrap();
     assert_eq!(rows, [(Some("the model is busy".to_owned()),)]);
     let long = "x".repeat(100_000);
     assert!(store.queue.give_back(second.lease, Duration::ZERO, &long, false).await.unwrap());
     let third = until("the item that was given back", async || claim(&store.queue, 1).await.pop()).await;
     assert_eq!(third.attempts, 1, "a try that does not count");
-    let rows: Vec<(Option<String>,)> = store.db.fetch("SELECT last_error FROM work", vec![]).await.unwrap();
+    let rows: Vec<(Option<String>,)> = store.db.fetch(Scope::All, "SELECT last_error FROM work", vec![]).await.unwrap();
     assert!(rows[0].0.as_ref().unwrap().len() <= 1_000, "what others answer is not kept whole");
 }
 

@@ -16,6 +16,7 @@ use super::{
     stage::{self, Tenant, history, until},
     workers::{failure_code, story},
 };
+use crate::db::Scope;
 use crate::work::LaneCount;
 
 const BRIEF: Duration = Duration::from_millis(1);
@@ -60,7 +61,7 @@ pub async fn a_model_that_is_down_fails_the_candidate_at_last(store: Store) {
     until("the model is asked", async || (ports.llm.grades.calls() > before).then_some(())).await;
     assert_eq!(stage::candidate(&store, &tenant, id).await.status, Status::Parsed, "an outage fails nobody");
     crew.stop().await;
-    let mut tx = store.db.begin().await.unwrap();
+    let mut tx = store.db.begin(Scope::All).await.unwrap();
     let a_day_later = "UPDATE work SET created_at_ms = created_at_ms - 90000000, attempts = 50, free_at_ms = 0";
     tx.execute(a_day_later, vec![]).await.unwrap();
     tx.commit().await.unwrap();
@@ -215,7 +216,7 @@ pub async fn a_late_report_is_refused(store: Store) {
     let late = store.queue.claim(Lane::Extract, 1, Duration::ZERO).await.unwrap().remove(0);
     let crew = Crew::at_work(&store, &ports);
     until_all_is_done(&store).await;
-    let head = store.log.head().await.unwrap();
+    let head = stage::head(&store.log).await;
 
     let context = crate::Context { completes: Some(late.lease), ..tenant.context() };
     let report = store
@@ -230,7 +231,7 @@ pub async fn a_late_report_is_refused(store: Store) {
         .await;
 
     assert!(matches!(report, Err(crate::CommandError::LeaseLost)), "{report:?}");
-    assert_eq!(store.log.head().await.unwrap(), head);
+    assert_eq!(stage::head(&store.log).await, head);
     assert_eq!(story(&store, id).await.iter().filter(|event| *event == "CandidateScored").count(), 1);
     crew.stop().await;
 }

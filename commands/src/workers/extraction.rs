@@ -50,7 +50,7 @@ impl Workers {
 
     /// The text, or why there can never be one.
     async fn read_file(&self, item: &Claimed, candidate: &Candidate) -> Result<Result<ResumeText, Failure>, WorkError> {
-        let Some(key) = self.ports.vault.subject_key(item.subject).await? else {
+        let Some(key) = self.ports.vault.subject_key(item.tenant, item.subject).await? else {
             return Ok(Err(erased()));
         };
         let sealed = match self.ports.objects.get(&candidate.blob_key).await {
@@ -65,7 +65,7 @@ impl Workers {
     }
 
     async fn record_text(&self, item: &Claimed, id: CandidateId, found: ResumeText) -> Result<(), WorkError> {
-        let Some(key) = self.ports.vault.subject_key(item.subject).await? else {
+        let Some(key) = self.ports.vault.subject_key(item.tenant, item.subject).await? else {
             return self.fail_extraction(item, id, erased()).await; // since the file was read
         };
         let text_key = format!("{}/{}/text", item.tenant, id);

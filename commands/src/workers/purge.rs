@@ -16,6 +16,7 @@ use super::{PURGED, WorkError, extraction, failure, report, rubric, scoring};
 use crate::{
     append::Lease,
     bus::{Bus, Context},
+    db::Scope,
     error::CommandError,
     work::{Claimed, WorkQueue},
 };
@@ -134,7 +135,7 @@ async fn take(queue: &WorkQueue, lane: Lane, begun_ms: i64) -> Result<Vec<Claime
     const TAKE: &str = "UPDATE work SET lease = $1, free_at_ms = $2 WHERE id = $3";
     let now_ms = Utc::now().timestamp_millis();
     let until_ms = now_ms + i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
-    let mut tx = queue.db().begin().await?;
+    let mut tx = queue.db().begin(Scope::All).await?;
     let rows: Vec<Row> =
         tx.fetch(FREE, vec![lane.name().into(), begun_ms.into(), now_ms.into(), AT_ONCE.into()]).await?;
     let mut taken = Vec::with_capacity(rows.len());

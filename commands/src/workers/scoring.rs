@@ -65,7 +65,7 @@ impl Workers {
     /// The model's grades with checked quotes; `None` when the person was erased. What is missing, or quoted but not in
     /// the text, is asked for once more.
     async fn grade(&self, item: &Claimed, text_key: &str, rubric: &Rubric) -> Result<Option<Verified>, WorkError> {
-        let Some(key) = self.ports.vault.subject_key(item.subject).await? else { return Ok(None) };
+        let Some(key) = self.ports.vault.subject_key(item.tenant, item.subject).await? else { return Ok(None) };
         let sealed = match self.ports.objects.get(text_key).await {
             Err(error @ ObjectsError::Missing) => return Err(again(&error)),
             other => other?,
@@ -88,7 +88,7 @@ impl Workers {
         rubric: &Rubric,
         graded: Verified,
     ) -> Result<(), WorkError> {
-        let Some(key) = self.ports.vault.subject_key(item.subject).await? else {
+        let Some(key) = self.ports.vault.subject_key(item.tenant, item.subject).await? else {
             return self.fail_scoring(item, id, Some(rubric_version), "erased", ERASED).await; // since it was graded
         };
         let text = serde_json::to_string(&graded.evaluation).map_err(|error| again(&error))?;

@@ -1,0 +1,6 @@
+DROP VIEW history;
+DROP TABLE dead_work, lane_pauses, work, candidate_index, credentials, subject_keys, receipts, leaders, sequencer, positions,
+    events;
+DROP FUNCTION refuse(), current_epoch();
+DROP TABLE epochs;
+DROP FUNCTION tenants();
