@@ -87,3 +87,24 @@ pub(crate) fn page<R>(mut rows: Vec<R>, limit: u64, total: u64, cursor: impl Fn(
     let next = if more { rows.last().map(cursor) } else { None };
     Page { rows, next, total }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn text_that_no_list_has_given_is_no_cursor() {
+        for text in ["", "x", "AAAA", "AQ", "====", "ÄÖ", &"A".repeat(44), &"_".repeat(44), &"A".repeat(400)] {
+            assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_upsets_the_cursor(text in ".{0,80}") {
+            let _ = text.parse::<Cursor>();
+        }
+    }
+}

@@ -15,6 +15,12 @@ pub enum ReadModelError {
     #[error(
         "the read models were written by a newer version (schema {found}, this program knows {known}); start that version, or delete them and they are rebuilt"
     )]
+    NewerFile { found: i64, known: usize },
+    #[error(
+        "the schema of the read models is at version {found}, and this program needs {known}; run `starscreen migrate up`"
+    )]
+    OlderSchema { found: i64, known: usize },
+    #[error("the schema of the read models is at version {found}, and this program knows {known}; update this program")]
     NewerSchema { found: i64, known: usize },
     #[error("the history is not available")]
     Feed(#[from] FeedError),

@@ -13,20 +13,20 @@ mod projector;
 mod read_models;
 mod row;
 mod runtime;
-#[cfg(test)]
-mod tests;
 
 pub mod accounts;
 pub mod candidate_status;
-#[cfg(any(test, feature = "contracts"))]
+#[cfg(feature = "contracts")]
 pub mod contracts;
 pub mod evaluations;
 pub mod jobs;
 pub mod monthly_usage;
+pub mod schema;
 pub mod subscriptions;
 
 pub use column::UnknownName;
 pub use cursor::{Cursor, InvalidCursor, Page};
+pub use db::{PostgresOptions, Role};
 pub use error::ReadModelError;
 pub use models::Models;
 pub use ports::{Feed, FeedError, Opener};

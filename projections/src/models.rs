@@ -121,3 +121,16 @@ impl<P: Projector> Model for Of<P> {
         Box::new(Rows::<P>::empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Row;
+
+    #[test]
+    fn every_projector_is_named_once_and_after_its_table() {
+        let names: std::collections::HashSet<_> = Models::NAMES.iter().collect();
+        assert_eq!(names.len(), Models::NAMES.len());
+        assert_eq!(CandidateStatus::NAME, <CandidateStatus as Projector>::Row::TABLE);
+    }
+}

@@ -9,8 +9,8 @@ use tokio::{
 };
 
 use crate::{
-    AsOf, Feed, Opener, Parked, ProjectorStatus, ReadModelError, RebuildOptions, RebuildProgress, Rebuilt, Replayed,
-    Whose,
+    AsOf, Feed, Opener, Parked, PostgresOptions, ProjectorStatus, ReadModelError, RebuildOptions, RebuildProgress,
+    Rebuilt, Replayed, Whose,
     accounts::AccountsQuery,
     candidate_status::CandidateStatusQuery,
     db::Db,
@@ -18,7 +18,14 @@ use crate::{
     jobs::JobsQuery,
     models::{model, models},
     monthly_usage::MonthlyUsageQuery,
-    runtime::{Source, as_of, checkpoint, parked, rebuild::Purpose, runner::Runner, waiting::Checkpoints},
+    runtime::{
+        Source, as_of, checkpoint,
+        leader::{Election, Leading},
+        parked,
+        rebuild::Purpose,
+        runner::Runner,
+        waiting::Checkpoints,
+    },
     subscriptions::SubscriptionsQuery,
 };
 
@@ -75,6 +82,24 @@ impl ReadModels {
         Ok(Self { db, checkpoints: Arc::new(Checkpoints::new()) })
     }
 
+    /// Connects to the read models on PostgreSQL. Never migrates: [`crate::schema::up`] does.
+    ///
+    /// # Errors
+    /// [`ReadModelError::OlderSchema`] or [`ReadModelError::NewerSchema`], or when the database is out of reach or the
+    /// login is no member of the role.
+    pub async fn open_postgres(options: PostgresOptions) -> Result<Self, ReadModelError> {
+        Ok(Self { db: Db::open_postgres(&options).await?, checkpoints: Arc::new(Checkpoints::new()) })
+    }
+
+    /// The same read models in another role, for a process that has both: what waits here is woken by projectors that
+    /// are started there.
+    ///
+    /// # Errors
+    /// As [`ReadModels::open_postgres`].
+    pub async fn open_postgres_beside(&self, options: PostgresOptions) -> Result<Self, ReadModelError> {
+        Ok(Self { db: Db::open_postgres(&options).await?, checkpoints: Arc::clone(&self.checkpoints) })
+    }
+
     /// Closes all connections; for tidy ends, such as before the file is copied.
     pub async fn close(&self) {
         self.db.close().await;
@@ -93,16 +118,24 @@ impl ReadModels {
     ) -> Result<Running, ReadModelError> {
         let source = Source { feed, opener };
         let mut tasks = JoinSet::new();
+        let mut election = Election::new(&self.db);
         for model in models(only)? {
-            let runner =
-                Runner { db: self.db.clone(), source: source.clone(), checkpoints: Arc::clone(&self.checkpoints) };
+            let runner = Runner {
+                db: self.db.clone(),
+                source: source.clone(),
+                checkpoints: Arc::clone(&self.checkpoints),
+                leading: election.as_mut().map_or_else(Leading::alone, |election| election.stand(model.name())),
+            };
             tasks.spawn(model.run(runner, shutdown.clone()));
+        }
+        if let Some(election) = election {
+            tasks.spawn(election.run(shutdown.clone()));
         }
         Ok(Running { tasks })
     }
 
     /// Whether all the read models of these names have seen `position` within `at_most`. For projectors of this process
-    /// it wakes at once, for those of another it looks every 20 ms.
+    /// it wakes at once, for those of another it looks every 5 ms.
     pub async fn wait_for(&self, names: &[&'static str], position: u64, at_most: Duration) -> bool {
         self.checkpoints.wait_for(&self.db, names, position, at_most).await
     }

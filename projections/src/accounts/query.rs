@@ -6,7 +6,7 @@ use starscreen_domain::{TenantId, UserId};
 
 use crate::{
     ReadModelError,
-    db::Db,
+    db::{Db, Scope},
     row::{Row, row},
 };
 
@@ -41,6 +41,6 @@ impl AccountsQuery<'_> {
             .and_where(Expr::col("tenant_id").eq(tenant.0))
             .and_where(Expr::col("user_id").eq(user.0))
             .to_owned();
-        Ok(self.0.first(&statement).await?)
+        Ok(self.0.first(Scope::Tenant(tenant), &statement).await?)
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::tests::{fixtures::*, log::DESTROYED};
+use crate::contracts::{fixtures::*, log::DESTROYED};
 
 #[test]
 fn a_registration_opens_an_account() {

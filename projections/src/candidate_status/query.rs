@@ -8,7 +8,7 @@ use crate::{
     Cursor, Page, ReadModelError,
     column::{Column, text_enum},
     cursor::{List, MAX_PAGE_ROWS, page, page_rows},
-    db::Db,
+    db::{Db, Scope},
     row::{Row, row},
 };
 
@@ -107,7 +107,6 @@ impl CandidateStatusQuery<'_> {
             .and_where_option(list.min_score.map(|min| Expr::col("score").gte(min)))
             .and_where_option(list.max_score.map(|max| Expr::col("score").lte(max)));
         let count = matching.clone().expr(Expr::col("candidate_id").count()).to_owned();
-        let (total,): (i64,) = self.0.first(&count).await?.unwrap_or_default();
 
         let limit = page_rows(list.limit);
         let mut rows = matching.columns(CandidateStatusRow::COLUMNS.iter().copied()).to_owned();
@@ -119,8 +118,8 @@ impl CandidateStatusQuery<'_> {
             .order_by("candidate_id", Order::Asc)
             .offset(list.skip)
             .limit(limit + 1);
-        let rows = self.0.all::<CandidateStatusRow>(&rows).await?;
-        Ok(page(rows, limit, total.unsigned_abs(), |row| Cursor {
+        let (total, rows) = self.0.counted::<CandidateStatusRow>(Scope::Tenant(tenant), &count, &rows).await?;
+        Ok(page(rows, limit, total, |row| Cursor {
             list: List::Candidates,
             rank: row.sort_score,
             at: row.uploaded_at,
@@ -143,7 +142,7 @@ impl CandidateStatusQuery<'_> {
             .and_where(Expr::col("job_id").eq(job.0))
             .and_where(Expr::col("candidate_id").eq(candidate.0))
             .to_owned();
-        Ok(self.0.first(&statement).await?)
+        Ok(self.0.first(Scope::Tenant(tenant), &statement).await?)
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::tests::{fixtures::*, log::DESTROYED};
+use crate::contracts::{fixtures::*, log::DESTROYED};
 
 fn after(events: Vec<Event>) -> CandidateStatusRow {
     row_after::<CandidateStatus>(candidate(1).0, events).unwrap()

@@ -1,6 +1,6 @@
 //! Words that tests are written with.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use sea_query::{Order, Query};
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::log::{Log, TestOpener, open};
 use crate::{
     Projector, ReadModels, Running,
-    db::Db,
+    db::{Db, Scope},
     row::Row,
     runtime::{Side, Source},
 };
@@ -86,6 +86,7 @@ pub(crate) fn recorded(
 }
 
 /// The row after `events` of one aggregate of [`TENANT`], at positions 1, 2, 3 …
+#[cfg(test)]
 pub(crate) fn row_after<P: Projector>(aggregate: Uuid, events: Vec<Event>) -> Option<P::Row> {
     let log = Log::of(events.into_iter().map(|event| (TENANT, aggregate, event)));
     expected::<P>(&log).pop()
@@ -117,30 +118,7 @@ pub(crate) async fn rows_on<P: Projector>(db: &Db, side: Side) -> Vec<P::Row> {
         .from(side.table::<P::Row>())
         .order_by(P::Row::COLUMNS[0], Order::Asc)
         .to_owned();
-    db.all(&all).await.unwrap()
-}
-
-/// A directory that goes away with the test.
-pub(crate) struct Directory(PathBuf);
-
-impl Directory {
-    pub(crate) fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("starscreen-projections-{}", Uuid::now_v7())))
-    }
-
-    pub(crate) fn file(&self) -> PathBuf {
-        self.0.join("read.db")
-    }
-
-    pub(crate) async fn open(&self) -> ReadModels {
-        ReadModels::open(self.file()).await.unwrap()
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    db.all(Scope::All, &all).await.unwrap()
 }
 
 pub(crate) fn source(log: &Arc<Log>) -> Source {
@@ -173,6 +151,7 @@ pub(crate) fn sealed(text: &str) -> Sealed {
     Sealed::new(Uuid::nil(), text.as_bytes().to_vec())
 }
 
+#[cfg(test)]
 pub(crate) fn person(first: &str, email: &str) -> Contact {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Contact { first_name: some(first), email: some(email), ..Contact::default() }
@@ -205,6 +184,7 @@ pub(crate) fn uploaded() -> Event {
     uploaded_with(sealed("resume.pdf"), None)
 }
 
+#[cfg(test)]
 pub(crate) fn uploaded_for(given: &Contact) -> Event {
     uploaded_with(sealed("resume.pdf"), Some(sealed_contact(given)))
 }

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::TestRunner};
 use starscreen_domain::{Event, TenantId};
+use tokio::{runtime::Handle, task::block_in_place};
 use uuid::Uuid;
 
 use super::{
+    Store,
     fixtures::*,
-    log::{DAMAGED, DESTROYED, Log},
+    log::{DESTROYED, Log},
+    store::forget_all,
 };
 use crate::{
     Projector, ReadModels, RebuildOptions,
@@ -94,73 +97,75 @@ where
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
-    #[test]
-    fn rebuilt_is_what_live_is(
-        events in proptest::collection::vec(any_event(), 1..80),
-        step in 1..30_usize,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let (directory, log) = (Directory::new(), Log::of(events));
-            let models = directory.open().await;
-            live_and_rebuilt_agree::<CandidateStatus>(&models, &log, step).await;
-            live_and_rebuilt_agree::<Evaluations>(&models, &log, step).await;
-            live_and_rebuilt_agree::<Jobs>(&models, &log, step).await;
-            live_and_rebuilt_agree::<Accounts>(&models, &log, step).await;
-            live_and_rebuilt_agree::<Subscriptions>(&models, &log, step).await;
-            live_and_rebuilt_agree::<MonthlyUsage>(&models, &log, step).await;
-        });
-    }
+fn cases(count: u32) -> TestRunner {
+    TestRunner::new(ProptestConfig { cases: count, failure_persistence: None, ..ProptestConfig::default() })
+}
 
-    #[test]
-    fn poison_keeps_each_row_at_its_last_good_event_and_replay_makes_it_whole(
-        numbers in proptest::collection::vec((0..4_u128, 0..5_u8), 1..60),
-        spoilt in proptest::collection::hash_set(1..60_u64, 0..4),
-        step in 1..30_usize,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let directory = Directory::new();
-            let log = Log::of(numbers.into_iter().map(|(number, kind)| {
-                let event = match kind {
-                    0 => uploaded(),
-                    1 => extraction_started(),
-                    2 => text_extracted(None),
-                    3 => scored(Some(500)),
-                    _ => scoring_failed(),
-                };
-                (TENANT, candidate(number).0, event)
-            }));
-            for position in &spoilt {
-                log.spoil(*position);
-            }
-            let models = directory.open().await;
-            project::<CandidateStatus>(&models.db, &log, step).await;
-            let until_spoilt = Log::new();
-            let mut stuck = std::collections::HashSet::new();
-            for event in log.events() {
-                if spoilt.contains(&event.position) || stuck.contains(&event.aggregate_id) {
-                    stuck.insert(event.aggregate_id);
-                    until_spoilt.add(OTHER_TENANT, Uuid::nil(), job_deleted()); // keeps the positions
-                } else {
-                    until_spoilt.add(TENANT, event.aggregate_id, event.payload);
-                }
-            }
-            assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&until_spoilt));
-            log.mend();
-            let from = source(&log);
-            let replayed = models.replay(CandidateStatus::NAME, from.feed, from.opener).await.unwrap();
-            assert_eq!(replayed.rows_left, 0);
-            assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
-            assert!(models.parked(CandidateStatus::NAME, 0, 100).await.unwrap().is_empty());
-        });
+/// Runs `check` on each value, with shrinking, on the runtime that this is called from.
+fn for_any<S: Strategy>(count: u32, any: &S, check: impl AsyncFn(S::Value)) {
+    let runtime = Handle::current();
+    let checked = block_in_place(|| {
+        cases(count).run(any, |value| {
+            runtime.block_on(check(value));
+            Ok(())
+        })
+    });
+    if let Err(failure) = checked {
+        panic!("{failure}");
     }
 }
 
-#[test]
-fn the_test_opener_knows_damage_from_destruction() {
-    let open = |text| super::log::open(&mut uploaded_with(sealed(text), None));
-    assert!(open(DAMAGED).is_some() && open(DESTROYED).is_none());
+pub async fn rebuilt_is_what_live_is(store: Store) {
+    let models = store.open().await;
+    let any = (proptest::collection::vec(any_event(), 1..80), 1..30_usize);
+    for_any(12, &any, async |(events, step)| {
+        forget_all(&models.db).await;
+        let log = Log::of(events);
+        live_and_rebuilt_agree::<CandidateStatus>(&models, &log, step).await;
+        live_and_rebuilt_agree::<Evaluations>(&models, &log, step).await;
+        live_and_rebuilt_agree::<Jobs>(&models, &log, step).await;
+        live_and_rebuilt_agree::<Accounts>(&models, &log, step).await;
+        live_and_rebuilt_agree::<Subscriptions>(&models, &log, step).await;
+        live_and_rebuilt_agree::<MonthlyUsage>(&models, &log, step).await;
+    });
+}
+
+pub async fn poison_keeps_each_row_at_its_last_good_event_and_replay_makes_it_whole(store: Store) {
+    let models = store.open().await;
+    let numbers = proptest::collection::vec((0..4_u128, 0..5_u8), 1..60);
+    let any = (numbers, proptest::collection::hash_set(1..60_u64, 0..4), 1..30_usize);
+    for_any(12, &any, async |(numbers, spoilt, step)| {
+        forget_all(&models.db).await;
+        let log = Log::of(numbers.into_iter().map(|(number, kind)| {
+            let event = match kind {
+                0 => uploaded(),
+                1 => extraction_started(),
+                2 => text_extracted(None),
+                3 => scored(Some(500)),
+                _ => scoring_failed(),
+            };
+            (TENANT, candidate(number).0, event)
+        }));
+        for position in &spoilt {
+            log.spoil(*position);
+        }
+        project::<CandidateStatus>(&models.db, &log, step).await;
+        let until_spoilt = Log::new();
+        let mut stuck = std::collections::HashSet::new();
+        for event in log.events() {
+            if spoilt.contains(&event.position) || stuck.contains(&event.aggregate_id) {
+                stuck.insert(event.aggregate_id);
+                until_spoilt.add(OTHER_TENANT, Uuid::nil(), job_deleted()); // keeps the positions
+            } else {
+                until_spoilt.add(TENANT, event.aggregate_id, event.payload);
+            }
+        }
+        assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&until_spoilt));
+        log.mend();
+        let from = source(&log);
+        let replayed = models.replay(CandidateStatus::NAME, from.feed, from.opener).await.unwrap();
+        assert_eq!(replayed.rows_left, 0);
+        assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
+        assert!(models.parked(CandidateStatus::NAME, 0, 100).await.unwrap().is_empty());
+    });
 }

@@ -174,3 +174,15 @@ pub(crate) fn open(event: &mut Event) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::fixtures::{sealed, uploaded_with};
+
+    #[test]
+    fn the_test_opener_knows_damage_from_destruction() {
+        let open = |text| open(&mut uploaded_with(sealed(text), None));
+        assert!(open(DAMAGED).is_some() && open(DESTROYED).is_none());
+    }
+}

@@ -5,6 +5,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
+    Store,
     fixtures::*,
     log::{DAMAGED, Log},
 };
@@ -13,7 +14,7 @@ use crate::{
     candidate_status::{CandidateStatus, Status},
     monthly_usage::{MonthlyUsage, MonthlyUsageRow},
     projector::Projector,
-    runtime::{parked::WAITS, runner::Runner, waiting::Checkpoints},
+    runtime::{leader::Leading, parked::WAITS, runner::Runner, waiting::Checkpoints},
 };
 
 const CANDIDATES: &str = "candidate_status";
@@ -38,11 +39,10 @@ fn two_candidates() -> Arc<Log> {
     log
 }
 
-#[tokio::test]
-async fn an_unreadable_event_is_parked_and_only_its_row_waits() {
-    let (directory, log) = (Directory::new(), two_candidates());
+pub async fn an_unreadable_event_is_parked_and_only_its_row_waits(store: Store) {
+    let log = two_candidates();
     log.spoil(3);
-    let models = directory.open().await;
+    let models = store.open().await;
     let _running = start(&models, &log, Some(CANDIDATES));
     until_seen(&models, CANDIDATES, 8).await;
     let waits = || WAITS.to_owned();
@@ -61,11 +61,10 @@ async fn an_unreadable_event_is_parked_and_only_its_row_waits() {
     assert_eq!(evaluations.parked, 0, "each projector parks for itself");
 }
 
-#[tokio::test]
-async fn replay_after_the_fix_folds_what_waited_in_order() {
-    let (directory, log) = (Directory::new(), two_candidates());
+pub async fn replay_after_the_fix_folds_what_waited_in_order(store: Store) {
+    let log = two_candidates();
     log.spoil(3);
-    let models = directory.open().await;
+    let models = store.open().await;
     let _running = start(&models, &log, Some(CANDIDATES));
     until_seen(&models, CANDIDATES, 8).await;
     assert_eq!(replay(&models, CANDIDATES, &log).await, Replayed { folded: 0, rows_left: 1 }, "not mended yet");
@@ -81,13 +80,12 @@ async fn replay_after_the_fix_folds_what_waited_in_order() {
     assert_eq!(rows::<CandidateStatus>(&models.db).await.len(), 1, "the row lives again");
 }
 
-#[tokio::test]
-async fn replay_stops_at_the_next_event_that_cannot_be_folded() {
-    let (directory, log) = (Directory::new(), two_candidates());
+pub async fn replay_stops_at_the_next_event_that_cannot_be_folded(store: Store) {
+    let log = two_candidates();
     log.spoil(3);
     log.spoil(7);
     log.add(TENANT, candidate(1).0, scoring_requested());
-    let models = directory.open().await;
+    let models = store.open().await;
     let _running = start(&models, &log, Some(CANDIDATES));
     until_seen(&models, CANDIDATES, 9).await;
     log.mend();
@@ -97,23 +95,21 @@ async fn replay_stops_at_the_next_event_that_cannot_be_folded() {
     assert_eq!(parked(&models, CANDIDATES).await, [(7, reason, 1), (9, WAITS.to_owned(), 0)]);
 }
 
-#[tokio::test]
-async fn an_unreadable_event_of_another_noun_parks_nothing() {
-    let (directory, log) = (Directory::new(), two_candidates());
+pub async fn an_unreadable_event_of_another_noun_parks_nothing(store: Store) {
+    let log = two_candidates();
     log.spoil(3);
-    let models = directory.open().await;
+    let models = store.open().await;
     let _running = start(&models, &log, Some("jobs"));
     until_seen(&models, "jobs", 8).await;
     assert_eq!(parked(&models, "jobs").await, []);
 }
 
-#[tokio::test]
-async fn an_event_that_cannot_be_opened_is_parked() {
-    let (directory, log) = (Directory::new(), Log::new());
+pub async fn an_event_that_cannot_be_opened_is_parked(store: Store) {
+    let log = Log::new();
     log.add(TENANT, candidate(1).0, uploaded_with(sealed(DAMAGED), None));
     log.add(TENANT, candidate(1).0, extraction_started());
     log.add(TENANT, candidate(2).0, uploaded());
-    let models = directory.open().await;
+    let models = store.open().await;
     let _running = start(&models, &log, Some(CANDIDATES));
     until_seen(&models, CANDIDATES, 3).await;
     let reason = "file_name cannot be opened".to_owned();
@@ -154,7 +150,7 @@ fn unlucky_period() -> Arc<Log> {
 
 async fn run_fragile(models: &ReadModels, log: &Arc<Log>, position: u64) {
     let checkpoints = Arc::new(Checkpoints::new());
-    let runner = Runner { db: models.db.clone(), source: source(log), checkpoints: Arc::clone(&checkpoints) };
+    let runner = Runner { db: models.db.clone(), source: source(log), checkpoints, leading: Leading::alone() };
     let (stop, shutdown) = watch::channel(false);
     let task = tokio::spawn(runner.run::<Fragile>(shutdown));
     until_seen(models, Fragile::NAME, position).await;
@@ -162,10 +158,9 @@ async fn run_fragile(models: &ReadModels, log: &Arc<Log>, position: u64) {
     task.await.unwrap();
 }
 
-#[tokio::test]
-async fn a_fold_that_panics_parks_the_event_and_keeps_what_was_folded_before() {
-    let (directory, log) = (Directory::new(), unlucky_period());
-    let models = directory.open().await;
+pub async fn a_fold_that_panics_parks_the_event_and_keeps_what_was_folded_before(store: Store) {
+    let log = unlucky_period();
+    let models = store.open().await;
     run_fragile(&models, &log, 6).await;
     let reason = "monthly_usage panicked on it".to_owned();
     assert_eq!(parked(&models, Fragile::NAME).await, [(4, reason, 1), (6, WAITS.to_owned(), 0)]);
@@ -176,10 +171,9 @@ async fn a_fold_that_panics_parks_the_event_and_keeps_what_was_folded_before() {
     assert_eq!(rows::<MonthlyUsage>(&models.db).await, expected::<MonthlyUsage>(&log));
 }
 
-#[tokio::test]
-async fn a_rebuild_with_the_fix_needs_no_replay() {
-    let (directory, log) = (Directory::new(), unlucky_period());
-    let models = directory.open().await;
+pub async fn a_rebuild_with_the_fix_needs_no_replay(store: Store) {
+    let log = unlucky_period();
+    let models = store.open().await;
     run_fragile(&models, &log, 6).await;
     let source = source(&log);
     models
@@ -190,11 +184,10 @@ async fn a_rebuild_with_the_fix_needs_no_replay() {
     assert_eq!(rows::<MonthlyUsage>(&models.db).await, expected::<MonthlyUsage>(&log));
 }
 
-#[tokio::test]
-async fn a_rebuild_parks_what_it_cannot_fold_and_replay_goes_on_from_there() {
-    let (directory, log) = (Directory::new(), two_candidates());
+pub async fn a_rebuild_parks_what_it_cannot_fold_and_replay_goes_on_from_there(store: Store) {
+    let log = two_candidates();
     log.spoil(3);
-    let models = directory.open().await;
+    let models = store.open().await;
     let from = source(&log);
     models
         .rebuild(CANDIDATES, from.feed, from.opener, crate::RebuildOptions { batch: 2, diff: false }, |_| {})

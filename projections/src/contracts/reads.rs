@@ -1,16 +1,13 @@
-use proptest::prelude::*;
-
-use super::{fixtures::*, log::Log};
+use super::{Store, fixtures::*, log::Log};
 use crate::{
-    Cursor, InvalidCursor, Page, ReadModelError, ReadModels,
+    Page, ReadModelError, ReadModels,
     candidate_status::{CandidateStatus, CandidateStatusRow, ListCandidates, Status},
     jobs::{JobRow, JobStatus, Jobs, ListJobs},
     monthly_usage::MonthlyUsage,
-    projector::Projector,
 };
 
 /// 60 candidates with few distinct scores, so that ties are everywhere; every fourth has none.
-async fn with_candidates(directory: &Directory) -> (ReadModels, Vec<CandidateStatusRow>) {
+async fn with_candidates(store: &Store) -> (ReadModels, Vec<CandidateStatusRow>) {
     let log = Log::new();
     for number in 0..60 {
         log.add(TENANT, candidate(number * 7 % 60).0, uploaded());
@@ -22,15 +19,11 @@ async fn with_candidates(directory: &Directory) -> (ReadModels, Vec<CandidateSta
         }
     }
     log.add(TENANT, candidate(900).0, uploaded_to(job(9), sealed("other.pdf"), None));
-    let models = rebuilt(directory, &log).await;
+    let models = rebuilt(store, &log).await;
     let mut rows = expected::<CandidateStatus>(&log);
     rows.retain(|row| row.job_id == JOB);
     // Uploads within the same moment must be told apart by id alone.
-    let crate::db::Db::Sqlite { writer, .. } = &models.db;
-    sqlx::raw_sql("UPDATE candidate_status SET uploaded_at = '2026-11-01T08:00:00+00:00' WHERE position % 2 = 0")
-        .execute(writer)
-        .await
-        .unwrap();
+    store.sql("UPDATE candidate_status SET uploaded_at = '2026-11-01T08:00:00+00:00' WHERE position % 2 = 0").await;
     for row in rows.iter_mut().filter(|row| row.position % 2 == 0) {
         row.uploaded_at = at(0);
     }
@@ -38,8 +31,8 @@ async fn with_candidates(directory: &Directory) -> (ReadModels, Vec<CandidateSta
     (models, rows)
 }
 
-async fn rebuilt(directory: &Directory, log: &std::sync::Arc<Log>) -> ReadModels {
-    let models = directory.open().await;
+async fn rebuilt(store: &Store, log: &std::sync::Arc<Log>) -> ReadModels {
+    let models = store.open().await;
     let from = source(log);
     models.rebuild_all(from.feed, from.opener, crate::RebuildOptions::default(), |_| {}).await.unwrap();
     models
@@ -49,10 +42,8 @@ async fn candidates(models: &ReadModels, list: ListCandidates) -> Page<Candidate
     models.candidate_status().list(TENANT, JOB, list).await.unwrap()
 }
 
-#[tokio::test]
-async fn pages_by_cursor_are_the_pages_by_skip_are_the_sorted_rows() {
-    let directory = Directory::new();
-    let (models, sorted) = with_candidates(&directory).await;
+pub async fn pages_by_cursor_are_the_pages_by_skip_are_the_sorted_rows(store: Store) {
+    let (models, sorted) = with_candidates(&store).await;
     for limit in [1, 7, 20, 60, 100] {
         let (mut by_skip, mut by_cursor, mut after) = (vec![], vec![], None);
         loop {
@@ -71,10 +62,8 @@ async fn pages_by_cursor_are_the_pages_by_skip_are_the_sorted_rows() {
     }
 }
 
-#[tokio::test]
-async fn filters_hold_on_every_page_and_in_the_total() {
-    let directory = Directory::new();
-    let (models, sorted) = with_candidates(&directory).await;
+pub async fn filters_hold_on_every_page_and_in_the_total(store: Store) {
+    let (models, sorted) = with_candidates(&store).await;
     let filters = [
         ListCandidates { status: Some(Status::Scored), ..Default::default() },
         ListCandidates { status: Some(Status::Uploaded), ..Default::default() },
@@ -108,13 +97,12 @@ async fn filters_hold_on_every_page_and_in_the_total() {
     }
 }
 
-#[tokio::test]
-async fn a_page_has_a_hundred_rows_at_most_and_the_last_has_no_successor() {
-    let (directory, log) = (Directory::new(), Log::new());
+pub async fn a_page_has_a_hundred_rows_at_most_and_the_last_has_no_successor(store: Store) {
+    let log = Log::new();
     for number in 0..130 {
         log.add(TENANT, candidate(number).0, uploaded());
     }
-    let models = rebuilt(&directory, &log).await;
+    let models = rebuilt(&store, &log).await;
     let first = candidates(&models, ListCandidates { limit: 1_000, ..Default::default() }).await;
     assert_eq!((first.rows.len(), first.total), (100, 130));
     let second = candidates(&models, ListCandidates { after: first.next, ..Default::default() }).await;
@@ -123,14 +111,13 @@ async fn a_page_has_a_hundred_rows_at_most_and_the_last_has_no_successor() {
     assert_eq!((none.rows.len(), none.next, none.total), (0, None, 130));
 }
 
-#[tokio::test]
-async fn jobs_are_listed_newest_first_by_cursor_and_by_skip() {
-    let (directory, log) = (Directory::new(), Log::new());
+pub async fn jobs_are_listed_newest_first_by_cursor_and_by_skip(store: Store) {
+    let log = Log::new();
     for number in 0..25 {
         log.add(TENANT, job(number * 11 % 25).0, job_created("Engineer"));
     }
     log.add(TENANT, job(3).0, rubric_recorded(1));
-    let models = rebuilt(&directory, &log).await;
+    let models = rebuilt(&store, &log).await;
     let mut newest: Vec<JobRow> = expected::<Jobs>(&log);
     newest.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.job_id)));
     let list = async |list: ListJobs| models.jobs().list(TENANT, list).await.unwrap();
@@ -150,14 +137,13 @@ async fn jobs_are_listed_newest_first_by_cursor_and_by_skip() {
     assert_eq!(models.jobs().get(TENANT, job(3)).await.unwrap(), Some(completed.rows[0].clone()));
 }
 
-#[tokio::test]
-async fn a_cursor_of_another_list_is_refused() {
-    let (directory, log) = (Directory::new(), Log::new());
+pub async fn a_cursor_of_another_list_is_refused(store: Store) {
+    let log = Log::new();
     for number in 0..2 {
         log.add(TENANT, job(number).0, job_created("Engineer"));
         log.add(TENANT, candidate(number).0, uploaded());
     }
-    let models = rebuilt(&directory, &log).await;
+    let models = rebuilt(&store, &log).await;
     let of_jobs = models.jobs().list(TENANT, ListJobs { limit: 1, ..Default::default() }).await.unwrap().next;
     let of_candidates = candidates(&models, ListCandidates { limit: 1, ..Default::default() }).await.next;
     assert!(of_jobs.is_some() && of_candidates.is_some());
@@ -167,13 +153,12 @@ async fn a_cursor_of_another_list_is_refused() {
     assert!(matches!(refused.await, Err(ReadModelError::ForeignCursor)));
 }
 
-#[tokio::test]
-async fn the_current_period_is_the_one_that_holds_the_moment() {
-    let (directory, log) = (Directory::new(), Log::new());
+pub async fn the_current_period_is_the_one_that_holds_the_moment(store: Store) {
+    let log = Log::new();
     for month in [0, 1, 3] {
         log.add(TENANT, usage(month).0, period_opened(u64::try_from(month).unwrap(), Some(10)));
     }
-    let models = rebuilt(&directory, &log).await;
+    let models = rebuilt(&store, &log).await;
     let current = async |at| models.monthly_usage().current(TENANT, at).await.unwrap().map(|row| row.usage_id);
     assert_eq!(current(period(0).start).await, Some(usage(0)));
     assert_eq!(current(period(0).end - chrono::TimeDelta::microseconds(1)).await, Some(usage(0)));
@@ -182,26 +167,4 @@ async fn the_current_period_is_the_one_that_holds_the_moment() {
     let mut newest = expected::<MonthlyUsage>(&log);
     newest.reverse();
     assert_eq!(models.monthly_usage().list(TENANT).await.unwrap(), newest);
-}
-
-#[test]
-fn text_that_no_list_has_given_is_no_cursor() {
-    for text in ["", "x", "AAAA", "AQ", "====", "ÄÖ", &"A".repeat(44), &"_".repeat(44), &"A".repeat(400)] {
-        assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
-    }
-}
-
-#[test]
-fn every_projector_is_named_once_and_after_its_table() {
-    use crate::Row;
-    let names: std::collections::HashSet<_> = crate::Models::NAMES.iter().collect();
-    assert_eq!(names.len(), crate::Models::NAMES.len());
-    assert_eq!(CandidateStatus::NAME, <CandidateStatus as Projector>::Row::TABLE);
-}
-
-proptest! {
-    #[test]
-    fn arbitrary_text_never_upsets_the_cursor(text in ".{0,80}") {
-        let _ = text.parse::<Cursor>();
-    }
 }

@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
-use super::{fixtures::*, log::Log};
+use super::{Store, fixtures::*, log::Log};
 use crate::{
     Diff, ProjectorStatus, ReadModelError, ReadModels, RebuildOptions, RebuildProgress, Rebuilt,
     candidate_status::{CandidateStatus, ListCandidates},
-    db::Db,
     monthly_usage::MonthlyUsage,
+    projector::Projector,
+    row::Row,
     runtime::{Side, checkpoint},
 };
 
@@ -32,15 +33,9 @@ async fn rebuild(models: &ReadModels, log: &Arc<Log>, options: RebuildOptions) -
     models.rebuild(CANDIDATES, source.feed, source.opener, options, |_| {}).await
 }
 
-async fn sql(db: &Db, text: &'static str) {
-    let Db::Sqlite { writer, .. } = db;
-    sqlx::raw_sql(text).execute(writer).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_rebuild_without_anything_running_makes_the_table() {
-    let (directory, log) = (Directory::new(), many_candidates(10));
-    let models = directory.open().await;
+pub async fn a_rebuild_without_anything_running_makes_the_table(store: Store) {
+    let log = many_candidates(10);
+    let models = store.open().await;
     let mut heard: Vec<RebuildProgress> = vec![];
     let from = source(&log);
     let options = RebuildOptions { batch: 7, diff: false };
@@ -56,11 +51,10 @@ async fn a_rebuild_without_anything_running_makes_the_table() {
     assert_eq!((status.name, status.position, status.rebuilding), (CANDIDATES, 30, None));
 }
 
-#[tokio::test]
-async fn all_read_models_are_rebuilt_one_after_the_other() {
-    let (directory, log) = (Directory::new(), many_candidates(3));
+pub async fn all_read_models_are_rebuilt_one_after_the_other(store: Store) {
+    let log = many_candidates(3);
     log.add(TENANT, usage(1).0, period_opened(0, None));
-    let models = directory.open().await;
+    let models = store.open().await;
     let from = source(&log);
     let rebuilt = models.rebuild_all(from.feed, from.opener, RebuildOptions::default(), |_| {}).await.unwrap();
     let names: Vec<&str> = rebuilt.iter().map(|rebuilt| rebuilt.projector).collect();
@@ -68,10 +62,9 @@ async fn all_read_models_are_rebuilt_one_after_the_other() {
     assert_eq!(rows::<MonthlyUsage>(&models.db).await, expected::<MonthlyUsage>(&log));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_and_the_live_projector_go_on_while_it_is_rebuilt() {
-    let (directory, log) = (Directory::new(), many_candidates(200));
-    let models = directory.open().await;
+pub async fn readers_and_the_live_projector_go_on_while_it_is_rebuilt(store: Store) {
+    let log = many_candidates(200);
+    let models = store.open().await;
     let _running = start(&models, &log, Some(CANDIDATES));
     until_seen(&models, CANDIDATES, 600).await;
 
@@ -103,7 +96,7 @@ async fn readers_and_the_live_projector_go_on_while_it_is_rebuilt() {
         rebuild(&models, &log, RebuildOptions { batch, diff: true }).await.unwrap();
     }
     // Another process does it, with this one's projector at work.
-    let other = directory.open().await;
+    let other = store.open().await;
     let rebuilt = rebuild(&other, &log, RebuildOptions { batch: 50, diff: true }).await.unwrap();
     assert!(rebuilt.diff.unwrap().is_empty());
     done.store(true, Ordering::SeqCst);
@@ -115,11 +108,10 @@ async fn readers_and_the_live_projector_go_on_while_it_is_rebuilt() {
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
 }
 
-#[tokio::test]
-async fn the_switch_never_takes_readers_back_to_an_earlier_position() {
+pub async fn the_switch_never_takes_readers_back_to_an_earlier_position(store: Store) {
     for (batch, answers) in [(3, 8), (5_000, 2)] {
-        let (directory, log) = (Directory::new(), many_candidates(10));
-        let models = directory.open().await;
+        let log = many_candidates(10);
+        let models = store.open().await;
         let running = start(&models, &log, Some(CANDIDATES));
         until_seen(&models, CANDIDATES, 30).await;
         drop(running);
@@ -130,34 +122,23 @@ async fn the_switch_never_takes_readers_back_to_an_earlier_position() {
     }
 }
 
-#[tokio::test]
-async fn a_comparison_counts_the_rows_that_differ() {
-    let (directory, log) = (Directory::new(), many_candidates(10));
-    let models = directory.open().await;
+pub async fn a_comparison_counts_the_rows_that_differ(store: Store) {
+    let log = many_candidates(10);
+    let models = store.open().await;
     let running = start(&models, &log, Some(CANDIDATES));
     until_seen(&models, CANDIDATES, 30).await;
     drop(running);
     let same = rebuild(&models, &log, RebuildOptions { batch: 7, diff: true }).await.unwrap();
     assert_eq!(same.diff, Some(Diff { position: 30, ..Diff::default() }));
 
-    sql(
-        &models.db,
-        "UPDATE candidate_status SET score = 1 WHERE rowid IN (SELECT rowid FROM candidate_status LIMIT 3)",
-    )
-    .await;
-    sql(
-        &models.db,
-        "DELETE FROM candidate_status WHERE score <> 1 AND rowid = (SELECT max(rowid) FROM candidate_status)",
-    )
-    .await;
-    sql(
-        &models.db,
-        "INSERT INTO candidate_status SELECT randomblob(16), tenant_id, job_id, status, first_name, last_name, email, phone,
-         location, linkedin_url, github_url, portfolio_url, other_urls, original_filename, file_kind, size_bytes, blob_key,
-         text_key, failure_code, error_message, score, sort_score, needs_review, model, rubric_version, uploaded_at,
-         updated_at, position, hidden_text FROM candidate_status LIMIT 2",
-    )
-    .await;
+    let first = "SELECT candidate_id FROM candidate_status ORDER BY candidate_id LIMIT 3";
+    store.sql(&format!("UPDATE candidate_status SET score = 1 WHERE candidate_id IN ({first})")).await;
+    let last = "SELECT candidate_id FROM candidate_status ORDER BY candidate_id DESC LIMIT 1";
+    store.sql(&format!("DELETE FROM candidate_status WHERE candidate_id IN ({last})")).await;
+    let (all, id) = (<CandidateStatus as Projector>::Row::COLUMNS, store.new_id());
+    let (columns, others) = (all.join(", "), all[1..].join(", "));
+    let copies = format!("SELECT {id}, {others} FROM candidate_status ORDER BY candidate_id LIMIT 2");
+    store.sql(&format!("INSERT INTO candidate_status ({columns}) {copies}")).await;
     for _ in 0..5 {
         log.add(TENANT, candidate(99).0, uploaded()); // not seen by the live one: no part of the comparison
     }
@@ -167,10 +148,9 @@ async fn a_comparison_counts_the_rows_that_differ() {
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
 }
 
-#[tokio::test]
-async fn two_rebuilds_do_not_get_in_each_others_way() {
-    let (directory, log) = (Directory::new(), many_candidates(50));
-    let models = directory.open().await;
+pub async fn two_rebuilds_do_not_get_in_each_others_way(store: Store) {
+    let log = many_candidates(50);
+    let models = store.open().await;
     log.slow_down(5);
     let first = tokio::spawn({
         let (models, log) = (models.clone(), Arc::clone(&log));
@@ -183,10 +163,9 @@ async fn two_rebuilds_do_not_get_in_each_others_way() {
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
 }
 
-#[tokio::test]
-async fn a_rebuild_that_was_killed_leaves_the_live_table_and_can_begin_again() {
-    let (directory, log) = (Directory::new(), many_candidates(50));
-    let models = directory.open().await;
+pub async fn a_rebuild_that_was_killed_leaves_the_live_table_and_can_begin_again(store: Store) {
+    let log = many_candidates(50);
+    let models = store.open().await;
     let _running = start(&models, &log, Some(CANDIDATES));
     until_seen(&models, CANDIDATES, 150).await;
     log.slow_down(5);
@@ -198,41 +177,38 @@ async fn a_rebuild_that_was_killed_leaves_the_live_table_and_can_begin_again() {
     killed.abort();
     let _ = killed.await;
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
-    sql(&models.db, "UPDATE projection SET updated_at = '2026-01-01T00:00:00+00:00' WHERE name LIKE '%__next'").await;
+    store.sql("UPDATE projection SET updated_at = '2026-01-01T00:00:00+00:00' WHERE name LIKE '%__next'").await;
     rebuild(&models, &log, RebuildOptions::default()).await.unwrap();
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
 }
 
-#[tokio::test]
-async fn what_a_killed_rebuild_has_left_is_swept_on_start() {
-    let (directory, log) = (Directory::new(), many_candidates(5));
-    let models = directory.open().await;
+pub async fn what_a_killed_rebuild_has_left_is_swept_on_start(store: Store) {
+    let log = many_candidates(5);
+    let models = store.open().await;
     rebuild(&models, &log, RebuildOptions::default()).await.unwrap();
-    sql(&models.db, "INSERT INTO candidate_status__next SELECT * FROM candidate_status").await;
+    store.sql("INSERT INTO candidate_status__next SELECT * FROM candidate_status").await;
     let _running = start(&models, &log, Some(CANDIDATES));
     until("the double is empty", async || rows_on::<CandidateStatus>(&models.db, Side::Next).await.is_empty()).await;
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
 }
 
-#[tokio::test]
-async fn a_rebuild_that_fails_can_begin_again_at_once() {
-    let (directory, log) = (Directory::new(), many_candidates(5));
-    let models = directory.open().await;
+pub async fn a_rebuild_that_fails_can_begin_again_at_once(store: Store) {
+    let log = many_candidates(5);
+    let models = store.open().await;
     log.fail(1);
     assert!(matches!(rebuild(&models, &log, RebuildOptions::default()).await, Err(ReadModelError::Feed(_))));
     rebuild(&models, &log, RebuildOptions::default()).await.unwrap();
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
 }
 
-#[tokio::test]
-async fn a_changed_projector_rebuilds_its_table_on_start() {
-    let (directory, log) = (Directory::new(), many_candidates(5));
-    let models = directory.open().await;
+pub async fn a_changed_projector_rebuilds_its_table_on_start(store: Store) {
+    let log = many_candidates(5);
+    let models = store.open().await;
     let running = start(&models, &log, Some(CANDIDATES));
     until_seen(&models, CANDIDATES, 15).await;
     drop(running);
-    sql(&models.db, "UPDATE candidate_status SET score = 1").await; // as an older fold had it
-    sql(&models.db, "UPDATE projection SET version = 0").await;
+    store.sql("UPDATE candidate_status SET score = 1").await; // as an older fold had it
+    store.sql("UPDATE projection SET version = 0").await;
     let _running = start(&models, &log, Some(CANDIDATES));
     until("the table is what the projector makes of history", async || {
         rows::<CandidateStatus>(&models.db).await == expected::<CandidateStatus>(&log)
@@ -240,17 +216,16 @@ async fn a_changed_projector_rebuilds_its_table_on_start() {
     .await;
     log.add(TENANT, candidate(1).0, candidate_deleted());
     until_seen(&models, CANDIDATES, 16).await;
-    assert_eq!(models.status().await.unwrap()[0].status, ProjectorStatus::Live);
+    until("it is live", async || models.status().await.unwrap()[0].status == ProjectorStatus::Live).await;
 }
 
-#[tokio::test]
-async fn a_table_of_a_newer_projector_is_left_to_it_until_an_operator_takes_it_back() {
-    let (directory, log) = (Directory::new(), many_candidates(5));
-    let models = directory.open().await;
+pub async fn a_table_of_a_newer_projector_is_left_to_it_until_an_operator_takes_it_back(store: Store) {
+    let log = many_candidates(5);
+    let models = store.open().await;
     let running = start(&models, &log, Some(CANDIDATES));
     until_seen(&models, CANDIDATES, 15).await;
     drop(running);
-    sql(&models.db, "UPDATE projection SET version = 99").await;
+    store.sql("UPDATE projection SET version = 99").await;
     let _running = start(&models, &log, Some(CANDIDATES));
     log.add(TENANT, candidate(1).0, candidate_deleted());
     assert!(!models.wait_for(&[CANDIDATES], 16, Duration::from_millis(500)).await);
@@ -260,10 +235,9 @@ async fn a_table_of_a_newer_projector_is_left_to_it_until_an_operator_takes_it_b
     assert_eq!(rows::<CandidateStatus>(&models.db).await, expected::<CandidateStatus>(&log));
 }
 
-#[tokio::test]
-async fn a_rebuild_that_counted_as_abandoned_gives_way_to_the_next() {
-    let (directory, log) = (Directory::new(), many_candidates(100));
-    let models = directory.open().await;
+pub async fn a_rebuild_that_counted_as_abandoned_gives_way_to_the_next(store: Store) {
+    let log = many_candidates(100);
+    let models = store.open().await;
     log.slow_down(1);
     let first = tokio::spawn({
         let (models, log) = (models.clone(), Arc::clone(&log));
@@ -278,10 +252,8 @@ async fn a_rebuild_that_counted_as_abandoned_gives_way_to_the_next() {
     assert_eq!(next, Some(again), "the one that gave way leaves the other's checkpoint alone");
 }
 
-#[tokio::test]
-async fn a_checkpoint_moves_only_for_who_knows_where_and_what_it_is() {
-    let directory = Directory::new();
-    let models = directory.open().await;
+pub async fn a_checkpoint_moves_only_for_who_knows_where_and_what_it_is(store: Store) {
+    let models = store.open().await;
     let known = checkpoint::load::<CandidateStatus>(&models.db).await.unwrap();
     let advance = async |from: &checkpoint::Checkpoint, to| {
         let mut tx = models.db.begin().await.unwrap();

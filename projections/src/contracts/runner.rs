@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{fixtures::*, log::Log};
+use super::{Store, fixtures::*, log::Log};
 use crate::{
     Models, ProjectorStatus, ReadModelError, ReadModels, candidate_status::CandidateStatus, jobs::Jobs,
     monthly_usage::MonthlyUsage, projector::Projector,
@@ -28,12 +28,11 @@ async fn until_status(models: &ReadModels, name: &str, status: ProjectorStatus) 
     until(&format!("{name} is {status}"), async || state(models, name).await.0 == status).await;
 }
 
-#[tokio::test]
-async fn every_projector_catches_up_and_then_is_live() {
-    let (directory, log) = (Directory::new(), counted(5));
+pub async fn every_projector_catches_up_and_then_is_live(store: Store) {
+    let log = counted(5);
     log.add(TENANT, JOB.0, job_created("Engineer"));
     log.add(TENANT, candidate(1).0, uploaded());
-    let models = directory.open().await;
+    let models = store.open().await;
     let _running = start(&models, &log, None);
     for name in Models::NAMES {
         until_status(&models, name, ProjectorStatus::Live).await;
@@ -48,10 +47,9 @@ async fn every_projector_catches_up_and_then_is_live() {
     assert!(rows::<CandidateStatus>(&models.db).await.is_empty());
 }
 
-#[tokio::test]
-async fn only_the_named_projector_is_started() {
-    let (directory, log) = (Directory::new(), counted(3));
-    let models = directory.open().await;
+pub async fn only_the_named_projector_is_started(store: Store) {
+    let log = counted(3);
+    let models = store.open().await;
     let _running = start(&models, &log, Some(USAGE));
     until_status(&models, USAGE, ProjectorStatus::Live).await;
     assert_eq!(state(&models, "jobs").await, (ProjectorStatus::Booting, 0, None));
@@ -60,10 +58,9 @@ async fn only_the_named_projector_is_started() {
     assert!(matches!(unknown, Err(ReadModelError::UnknownProjector(name)) if name == "job"));
 }
 
-#[tokio::test]
-async fn they_stop_when_asked() {
-    let (directory, log) = (Directory::new(), counted(3));
-    let models = directory.open().await;
+pub async fn they_stop_when_asked(store: Store) {
+    let log = counted(3);
+    let models = store.open().await;
     let (stop, shutdown) = tokio::sync::watch::channel(false);
     let running = models.start(Arc::clone(&log) as _, Arc::new(super::log::TestOpener), None, &shutdown).unwrap();
     until_status(&models, USAGE, ProjectorStatus::Live).await;
@@ -71,11 +68,10 @@ async fn they_stop_when_asked() {
     tokio::time::timeout(Duration::from_secs(5), running.stopped()).await.unwrap().unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_projector_killed_between_two_events_repeats_and_skips_nothing() {
-    let (directory, log) = (Directory::new(), counted(400));
+pub async fn a_projector_killed_between_two_events_repeats_and_skips_nothing(store: Store) {
+    let log = counted(400);
     log.slow_down(7);
-    let models = directory.open().await;
+    let models = store.open().await;
     let mut kills = 0;
     while state(&models, USAGE).await.1 < 400 {
         let running = start(&models, &log, Some(USAGE));
@@ -87,22 +83,20 @@ async fn a_projector_killed_between_two_events_repeats_and_skips_nothing() {
     assert_eq!(rows::<MonthlyUsage>(&models.db).await, expected::<MonthlyUsage>(&log));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_processes_with_the_same_projector_fold_each_event_once() {
-    let (directory, log) = (Directory::new(), counted(600));
+pub async fn two_processes_with_the_same_projector_fold_each_event_once(store: Store) {
+    let log = counted(600);
     log.slow_down(5);
-    let (one, two) = (directory.open().await, directory.open().await);
+    let (one, two) = (store.open().await, store.open().await);
     let _running = (start(&one, &log, Some(USAGE)), start(&two, &log, Some(USAGE)));
     until_seen(&one, USAGE, 600).await;
     until_seen(&two, USAGE, 600).await;
     assert_eq!(rows::<MonthlyUsage>(&one.db).await, expected::<MonthlyUsage>(&log));
 }
 
-#[tokio::test]
-async fn a_jump_in_positions_is_a_loss_and_is_read_again() {
-    let (directory, log) = (Directory::new(), counted(9));
+pub async fn a_jump_in_positions_is_a_loss_and_is_read_again(store: Store) {
+    let log = counted(9);
     log.lose(5);
-    let models = directory.open().await;
+    let models = store.open().await;
     let _running = start(&models, &log, Some(USAGE));
     until_status(&models, USAGE, ProjectorStatus::Error).await;
     let (_, position, error) = state(&models, USAGE).await;
@@ -114,11 +108,10 @@ async fn a_jump_in_positions_is_a_loss_and_is_read_again() {
     assert_eq!(rows::<MonthlyUsage>(&models.db).await, expected::<MonthlyUsage>(&log));
 }
 
-#[tokio::test]
-async fn a_history_out_of_reach_is_tried_again() {
-    let (directory, log) = (Directory::new(), counted(9));
+pub async fn a_history_out_of_reach_is_tried_again(store: Store) {
+    let log = counted(9);
     log.fail(3);
-    let models = directory.open().await;
+    let models = store.open().await;
     let _running = start(&models, &log, Some(USAGE));
     until_status(&models, USAGE, ProjectorStatus::Error).await;
     let error = state(&models, USAGE).await.2.unwrap();
@@ -127,10 +120,9 @@ async fn a_history_out_of_reach_is_tried_again() {
     assert_eq!(state(&models, USAGE).await, (ProjectorStatus::Live, 9, None));
 }
 
-#[tokio::test]
-async fn a_shorter_history_is_reported_and_a_rebuild_helps() {
-    let (directory, log) = (Directory::new(), counted(9));
-    let models = directory.open().await;
+pub async fn a_shorter_history_is_reported_and_a_rebuild_helps(store: Store) {
+    let log = counted(9);
+    let models = store.open().await;
     let running = start(&models, &log, Some(USAGE));
     until_seen(&models, USAGE, 9).await;
     drop(running);
@@ -144,10 +136,9 @@ async fn a_shorter_history_is_reported_and_a_rebuild_helps() {
     assert_eq!(rows::<MonthlyUsage>(&models.db).await, expected::<MonthlyUsage>(&log));
 }
 
-#[tokio::test]
-async fn a_paused_projector_stands_still_until_it_is_resumed() {
-    let (directory, log) = (Directory::new(), counted(3));
-    let models = directory.open().await;
+pub async fn a_paused_projector_stands_still_until_it_is_resumed(store: Store) {
+    let log = counted(3);
+    let models = store.open().await;
     let _running = start(&models, &log, Some(USAGE));
     until_seen(&models, USAGE, 3).await;
     models.pause(USAGE).await.unwrap();
@@ -159,10 +150,9 @@ async fn a_paused_projector_stands_still_until_it_is_resumed() {
     until_status(&models, USAGE, ProjectorStatus::Live).await;
 }
 
-#[tokio::test]
-async fn a_pause_while_nothing_comes_in_ends_live_again() {
-    let (directory, log) = (Directory::new(), counted(3));
-    let models = directory.open().await;
+pub async fn a_pause_while_nothing_comes_in_ends_live_again(store: Store) {
+    let log = counted(3);
+    let models = store.open().await;
     let _running = start(&models, &log, Some(USAGE));
     until_status(&models, USAGE, ProjectorStatus::Live).await;
     models.pause(USAGE).await.unwrap();
@@ -173,30 +163,4 @@ async fn a_pause_while_nothing_comes_in_ends_live_again() {
     assert_eq!(state(&models, USAGE).await.0, ProjectorStatus::Paused, "nothing but `resume` lifts it");
     models.resume(USAGE).await.unwrap();
     until_status(&models, USAGE, ProjectorStatus::Live).await;
-}
-
-#[tokio::test]
-async fn a_deleted_file_rebuilds_itself() {
-    let (directory, log) = (Directory::new(), counted(20));
-    let models = directory.open().await;
-    let running = start(&models, &log, None);
-    until_seen(&models, USAGE, 20).await;
-    drop(running);
-    models.close().await;
-    std::fs::remove_file(directory.file()).unwrap();
-    let models = directory.open().await;
-    let _running = start(&models, &log, None);
-    until_seen(&models, USAGE, 20).await;
-    assert_eq!(rows::<MonthlyUsage>(&models.db).await, expected::<MonthlyUsage>(&log));
-}
-
-#[tokio::test]
-async fn a_file_of_a_newer_version_is_refused() {
-    let directory = Directory::new();
-    let models = directory.open().await;
-    let crate::db::Db::Sqlite { writer, .. } = &models.db;
-    sqlx::raw_sql("PRAGMA user_version = 99").execute(writer).await.unwrap();
-    models.close().await;
-    let refused = ReadModels::open(directory.file()).await;
-    assert!(matches!(refused, Err(ReadModelError::NewerSchema { found: 99, .. })));
 }

@@ -1,11 +1,10 @@
 //! What belongs to one tenant is never shown to another, whatever is asked.
 
-use super::{fixtures::*, log::Log};
+use super::{Store, fixtures::*, log::Log};
 use crate::{RebuildOptions, candidate_status::ListCandidates, jobs::ListJobs};
 
-#[tokio::test]
-async fn rows_of_another_tenant_are_never_returned() {
-    let (directory, log) = (Directory::new(), Log::new());
+pub async fn rows_of_another_tenant_are_never_returned(store: Store) {
+    let log = Log::new();
     // The other tenant's candidate is even filed under this tenant's job id: the id alone must not open it.
     for (tenant, number) in [(TENANT, 1), (OTHER_TENANT, 2)] {
         log.add(tenant, job(number).0, job_created("Engineer"));
@@ -16,7 +15,7 @@ async fn rows_of_another_tenant_are_never_returned() {
         log.add(tenant, tenant.0, registered(sealed("ada@example.org")));
         log.add(tenant, tenant.0, subscription_started(plan("free", Some(10))));
     }
-    let models = directory.open().await;
+    let models = store.open().await;
     let from = source(&log);
     models.rebuild_all(from.feed, from.opener, RebuildOptions::default(), |_| {}).await.unwrap();
 

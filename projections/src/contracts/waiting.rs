@@ -1,14 +1,13 @@
 use std::time::{Duration, Instant};
 
-use super::{fixtures::*, log::Log};
+use super::{Store, fixtures::*, log::Log};
 
 const JOBS: &str = "jobs";
 const AT_MOST: Duration = Duration::from_millis(500);
 
-#[tokio::test]
-async fn a_reader_waits_until_its_write_is_in_all_the_models_it_names() {
-    let (directory, log) = (Directory::new(), Log::new());
-    let models = directory.open().await;
+pub async fn a_reader_waits_until_its_write_is_in_all_the_models_it_names(store: Store) {
+    let log = Log::new();
+    let models = store.open().await;
     let _running = start(&models, &log, None);
     for round in 0..20 {
         let position = log.add(TENANT, job(round).0, job_created("Engineer"));
@@ -17,10 +16,9 @@ async fn a_reader_waits_until_its_write_is_in_all_the_models_it_names() {
     }
 }
 
-#[tokio::test]
-async fn waiting_is_bounded_when_it_does_not_come() {
-    let (directory, log) = (Directory::new(), Log::new());
-    let models = directory.open().await;
+pub async fn waiting_is_bounded_when_it_does_not_come(store: Store) {
+    let log = Log::new();
+    let models = store.open().await;
     let _running = start(&models, &log, Some(JOBS));
     let begun = Instant::now();
     assert!(!models.wait_for(&[JOBS], 1, Duration::from_millis(100)).await);
@@ -30,10 +28,9 @@ async fn waiting_is_bounded_when_it_does_not_come() {
     assert!(!models.wait_for(&["job"], 0, AT_MOST).await, "an unknown name has seen nothing");
 }
 
-#[tokio::test]
-async fn a_projector_of_another_process_is_waited_for_too() {
-    let (directory, log) = (Directory::new(), Log::new());
-    let (here, there) = (directory.open().await, directory.open().await);
+pub async fn a_projector_of_another_process_is_waited_for_too(store: Store) {
+    let log = Log::new();
+    let (here, there) = (store.open().await, store.open().await);
     let running = start(&there, &log, Some(JOBS));
     let position = log.add(TENANT, job(1).0, job_created("Engineer"));
     assert!(here.wait_for(&[JOBS], position, Duration::from_secs(5)).await);

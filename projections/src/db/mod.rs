@@ -1,21 +1,19 @@
-//! The read side's database handle: statements are built by sea-query, this file alone knows the back end.
+//! The read side's database handle: statements are built by sea-query, this module alone knows the back end.
 
-use std::{path::Path, time::Duration};
+mod postgres;
+mod sqlite;
 
-use sea_query::{SelectStatement, SqliteQueryBuilder};
+pub use postgres::{PostgresOptions, Role};
+pub(crate) use postgres::{Server, Session, try_to_lead};
+
+use std::time::Duration;
+
+use sea_query::{PostgresQueryBuilder, SelectStatement, SqliteQueryBuilder};
 use sea_query_sqlx::SqlxBinder;
 use sqlx::{
-    AssertSqlSafe, FromRow, Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    AssertSqlSafe, FromRow, Postgres, Sqlite, SqlitePool, Transaction, postgres::PgRow, raw_sql, sqlite::SqliteRow,
 };
-
-use crate::ReadModelError;
-
-const READERS: u32 = 4;
-/// How long a writer waits for another process (an operator verb) to finish its transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_read_models.sql"), include_str!("../migrations/0002_hidden_text.sql")];
+use starscreen_domain::TenantId;
 
 /// SQLite takes 32,766 parameters in a statement, PostgreSQL 65,535.
 pub(crate) const MAX_PARAMETERS: usize = 32_766;
@@ -28,17 +26,27 @@ pub(crate) enum Db {
         /// One connection: SQLite has one writer at a time anyway, and waiting here is fair and cheap.
         writer: SqlitePool,
     },
+    Postgres(Server),
 }
 
 /// A write transaction. Dropping it rolls back.
 pub(crate) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Whose rows a read may see. PostgreSQL holds the gateway to it, whatever the statement says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope {
+    Tenant(TenantId),
+    /// What belongs to no tenant, or what the role may see anyway.
+    All,
 }
 
 /// A row that every back end can give.
-pub trait Loaded: for<'r> FromRow<'r, SqliteRow> + Send + Unpin {}
+pub trait Loaded: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
-impl<T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin> Loaded for T {}
+impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Loaded for T {}
 
 /// Whether a statement's text will come again and is worth keeping prepared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,46 +56,50 @@ pub(crate) enum Text {
 }
 
 impl Db {
-    /// Opens the file of the embedded store, and creates or upgrades it. Not durable on every commit: a lost tail is
-    /// projected again.
-    pub(crate) async fn open_sqlite(path: &Path) -> Result<Self, ReadModelError> {
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).map_err(ReadModelError::Directory)?;
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        migrate(&writer).await?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self::Sqlite { readers, writer })
-    }
-
-    pub(crate) async fn all<T: Loaded>(&self, statement: &SelectStatement) -> Result<Vec<T>, sqlx::Error> {
+    pub(crate) async fn all<T: Loaded>(
+        &self,
+        scope: Scope,
+        statement: &SelectStatement,
+    ) -> Result<Vec<T>, sqlx::Error> {
         match self {
             Self::Sqlite { readers, .. } => {
                 let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
                 sqlx::query_as_with(AssertSqlSafe(sql), values).fetch_all(readers).await
             }
+            Self::Postgres(server) => server.read(scope, &[statement]).await?.all(0),
         }
     }
 
-    pub(crate) async fn first<T: Loaded>(&self, statement: &SelectStatement) -> Result<Option<T>, sqlx::Error> {
-        match self {
-            Self::Sqlite { readers, .. } => {
-                let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
-                sqlx::query_as_with(AssertSqlSafe(sql), values).fetch_optional(readers).await
+    pub(crate) async fn first<T: Loaded>(
+        &self,
+        scope: Scope,
+        statement: &SelectStatement,
+    ) -> Result<Option<T>, sqlx::Error> {
+        Ok(self.all(scope, statement).await?.into_iter().next())
+    }
+
+    /// The number that `count` gives, and the rows of `statement`.
+    pub(crate) async fn counted<T: Loaded>(
+        &self,
+        scope: Scope,
+        count: &SelectStatement,
+        statement: &SelectStatement,
+    ) -> Result<(u64, Vec<T>), sqlx::Error> {
+        let (total, rows): (Vec<(i64,)>, Vec<T>) = match self {
+            Self::Sqlite { .. } => (self.all(scope, count).await?, self.all(scope, statement).await?),
+            Self::Postgres(server) => {
+                let answers = server.read(scope, &[count, statement]).await?;
+                (answers.all(0)?, answers.all(1)?)
             }
-        }
+        };
+        Ok((total.first().map_or(0, |(total,)| total.unsigned_abs()), rows))
     }
 
-    /// Begins a write transaction; waits for the writers before it.
+    /// Begins a write transaction. SQLite: after the writers before it. PostgreSQL: beside them, see [`Tx::hold`].
     pub(crate) async fn begin(&self) -> Result<Tx, sqlx::Error> {
         match self {
             Self::Sqlite { writer, .. } => Ok(Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
+            Self::Postgres(server) => Ok(Tx::Postgres(server.begin().await?)),
         }
     }
 
@@ -97,6 +109,7 @@ impl Db {
                 readers.close().await;
                 writer.close().await;
             }
+            Self::Postgres(server) => server.close().await,
         }
     }
 }
@@ -113,6 +126,11 @@ impl Tx {
                 let query = sqlx::query_as_with(AssertSqlSafe(sql), values).persistent(text == Text::Repeated);
                 query.fetch_all(&mut **tx).await
             }
+            Self::Postgres(tx) => {
+                let (sql, values) = statement.build_sqlx(PostgresQueryBuilder);
+                let query = sqlx::query_as_with(AssertSqlSafe(sql), values).persistent(text == Text::Repeated);
+                query.fetch_all(&mut **tx).await
+            }
         }
     }
 
@@ -124,40 +142,73 @@ impl Tx {
                 let query = sqlx::query_with(AssertSqlSafe(sql), values).persistent(text == Text::Repeated);
                 Ok(query.execute(&mut **tx).await?.rows_affected())
             }
+            Self::Postgres(tx) => {
+                let (sql, values) = statement.build_sqlx(PostgresQueryBuilder);
+                let query = sqlx::query_with(AssertSqlSafe(sql), values).persistent(text == Text::Repeated);
+                Ok(query.execute(&mut **tx).await?.rows_affected())
+            }
         }
     }
 
-    /// `ALTER TABLE … RENAME`: instant however large the table, inside the transaction on every back end.
-    pub(crate) async fn rename_table(&mut self, from: &str, to: &str) -> Result<(), sqlx::Error> {
+    /// Nobody else gets past this with the same name until the transaction ends, even where there is no row to lock.
+    /// On SQLite every write transaction is alone from its beginning.
+    pub(crate) async fn hold(&mut self, name: &str) -> Result<(), sqlx::Error> {
+        if let Self::Postgres(tx) = self {
+            postgres::hold(tx, name).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the transaction wait for something else than the database, which by itself it may not for long: its locks
+    /// hold up others.
+    pub(crate) async fn may_idle(&mut self, at_most: Duration) -> Result<(), sqlx::Error> {
+        if let Self::Postgres(tx) = self {
+            postgres::may_idle(tx, at_most).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes all rows out at once, however many.
+    pub(crate) async fn empty(&mut self, table: &str) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(tx) => {
-                let sql = format!("ALTER TABLE \"{from}\" RENAME TO \"{to}\"");
-                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
-                Ok(())
+                raw_sql(AssertSqlSafe(format!("DELETE FROM \"{table}\""))).execute(&mut **tx).await?;
+            }
+            Self::Postgres(tx) => {
+                raw_sql(AssertSqlSafe(format!("TRUNCATE \"{table}\""))).execute(&mut **tx).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Gives two tables each other's names: instant however large they are, inside the transaction on every back end.
+    pub(crate) async fn swap_tables(&mut self, one: &str, other: &str) -> Result<(), sqlx::Error> {
+        let renames = format!(
+            "ALTER TABLE \"{one}\" RENAME TO \"{one}__old\";
+             ALTER TABLE \"{other}\" RENAME TO \"{one}\";
+             ALTER TABLE \"{one}__old\" RENAME TO \"{other}\";"
+        );
+        match self {
+            Self::Sqlite(tx) => {
+                raw_sql(AssertSqlSafe(renames)).execute(&mut **tx).await?;
+            }
+            Self::Postgres(tx) => {
+                raw_sql(AssertSqlSafe(postgres::as_owner(&renames))).execute(&mut **tx).await?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
         }
     }
 }
 
-/// Brings the schema up to date; `user_version` counts the migrations that are in.
-async fn migrate(writer: &SqlitePool) -> Result<(), ReadModelError> {
-    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-    let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *tx).await?;
-    let done = usize::try_from(found).unwrap_or(usize::MAX);
-    if done > MIGRATIONS.len() {
-        return Err(ReadModelError::NewerSchema { found, known: MIGRATIONS.len() });
-    }
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
-        sqlx::raw_sql(*migration).execute(&mut *tx).await?;
-        let mark = format!("PRAGMA user_version = {}", index + 1);
-        sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *tx).await?;
-    }
-    tx.commit().await?;
-    Ok(())
+/// Whether a statement gave up because others held what it needed.
+pub(crate) fn gave_up_waiting(error: &sqlx::Error) -> bool {
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }

@@ -9,7 +9,7 @@ use starscreen_domain::{
 
 use crate::{
     ReadModelError,
-    db::Db,
+    db::{Db, Scope},
     row::{Row, row},
 };
 
@@ -48,6 +48,6 @@ impl EvaluationsQuery<'_> {
             .and_where(Expr::col("tenant_id").eq(tenant.0))
             .and_where(Expr::col("candidate_id").eq(candidate.0))
             .to_owned();
-        Ok(self.0.first(&statement).await?)
+        Ok(self.0.first(Scope::Tenant(tenant), &statement).await?)
     }
 }

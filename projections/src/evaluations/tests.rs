@@ -1,5 +1,5 @@
 use super::*;
-use crate::tests::{fixtures::*, log::DESTROYED};
+use crate::contracts::{fixtures::*, log::DESTROYED};
 
 fn after(events: Vec<Event>) -> Option<EvaluationRow> {
     row_after::<Evaluations>(candidate(1).0, events)

@@ -8,7 +8,7 @@ use crate::{
     Cursor, Page, ReadModelError,
     column::{Column, text_enum},
     cursor::{List, MAX_PAGE_ROWS, page, page_rows},
-    db::Db,
+    db::{Db, Scope},
     row::{Row, row},
 };
 
@@ -74,7 +74,6 @@ impl JobsQuery<'_> {
             Query::select().from(JobRow::TABLE).and_where(Expr::col("tenant_id").eq(tenant.0)).to_owned();
         matching.and_where_option(list.status.map(|status| Expr::col("status").eq(status.as_str())));
         let count = matching.clone().expr(Expr::col("job_id").count()).to_owned();
-        let (total,): (i64,) = self.0.first(&count).await?.unwrap_or_default();
 
         let limit = page_rows(list.limit);
         let mut rows = matching.columns(JobRow::COLUMNS.iter().copied()).to_owned();
@@ -88,13 +87,8 @@ impl JobsQuery<'_> {
             );
         }
         rows.order_by("created_at", Order::Desc).order_by("job_id", Order::Desc).offset(list.skip).limit(limit + 1);
-        let rows = self.0.all::<JobRow>(&rows).await?;
-        Ok(page(rows, limit, total.unsigned_abs(), |row| Cursor {
-            list: List::Jobs,
-            rank: 0,
-            at: row.created_at,
-            id: row.job_id.0,
-        }))
+        let (total, rows) = self.0.counted::<JobRow>(Scope::Tenant(tenant), &count, &rows).await?;
+        Ok(page(rows, limit, total, |row| Cursor { list: List::Jobs, rank: 0, at: row.created_at, id: row.job_id.0 }))
     }
 
     /// # Errors
@@ -106,7 +100,7 @@ impl JobsQuery<'_> {
             .and_where(Expr::col("tenant_id").eq(tenant.0))
             .and_where(Expr::col("job_id").eq(job.0))
             .to_owned();
-        Ok(self.0.first(&statement).await?)
+        Ok(self.0.first(Scope::Tenant(tenant), &statement).await?)
     }
 
     /// # Errors
@@ -118,6 +112,6 @@ impl JobsQuery<'_> {
             .and_where(Expr::col("tenant_id").eq(tenant.0))
             .and_where(Expr::col("job_id").eq(job.0))
             .to_owned();
-        Ok(self.0.first::<(i64,)>(&statement).await?.is_some())
+        Ok(self.0.first::<(i64,)>(Scope::Tenant(tenant), &statement).await?.is_some())
     }
 }

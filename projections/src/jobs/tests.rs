@@ -1,5 +1,5 @@
 use super::*;
-use crate::tests::fixtures::*;
+use crate::contracts::fixtures::*;
 
 fn after(events: Vec<Event>) -> JobRow {
     row_after::<Jobs>(JOB.0, events).unwrap()

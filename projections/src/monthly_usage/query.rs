@@ -7,7 +7,7 @@ use starscreen_domain::{TenantId, UsageId};
 use crate::{
     ReadModelError,
     column::Column,
-    db::Db,
+    db::{Db, Scope},
     row::{Row, row},
 };
 
@@ -53,7 +53,7 @@ impl MonthlyUsageQuery<'_> {
             .and_where(Expr::col("period_end").gt(at.into_value()))
             .limit(1)
             .to_owned();
-        Ok(self.0.first(&statement).await?)
+        Ok(self.0.first(Scope::Tenant(tenant), &statement).await?)
     }
 
     /// All periods, newest first.
@@ -61,7 +61,7 @@ impl MonthlyUsageQuery<'_> {
     /// # Errors
     /// When the database cannot be read.
     pub async fn list(self, tenant: TenantId) -> Result<Vec<MonthlyUsageRow>, ReadModelError> {
-        Ok(self.0.all(&of_tenant(tenant)).await?)
+        Ok(self.0.all(Scope::Tenant(tenant), &of_tenant(tenant)).await?)
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::tests::fixtures::*;
+use crate::contracts::fixtures::*;
 
 fn after(events: Vec<Event>) -> MonthlyUsageRow {
     row_after::<MonthlyUsage>(usage(1).0, events).unwrap()

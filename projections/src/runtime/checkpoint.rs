@@ -1,5 +1,7 @@
 //! How far each projector has come, kept in the transaction that writes its rows.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_query::{Expr, ExprTrait, OnConflict, Order, Query};
 use uuid::Uuid;
@@ -8,7 +10,7 @@ use super::Side;
 use crate::{
     ReadModelError,
     column::{Column, text_enum},
-    db::{Db, Text, Tx},
+    db::{Db, Scope, Text, Tx},
     projector::Projector,
 };
 
@@ -66,12 +68,19 @@ where
 
 pub(crate) async fn list(db: &Db) -> Result<Vec<Checkpoint>, ReadModelError> {
     let statement = Query::select().columns(COLUMNS).from(TABLE).order_by("name", Order::Asc).to_owned();
-    Ok(db.all(&statement).await?)
+    Ok(db.all(Scope::All, &statement).await?)
 }
 
 pub(crate) async fn find(db: &Db, name: &str) -> Result<Option<Checkpoint>, ReadModelError> {
     let statement = Query::select().columns(COLUMNS).from(TABLE).and_where(Expr::col("name").eq(name)).to_owned();
-    Ok(db.first(&statement).await?)
+    Ok(db.first(Scope::All, &statement).await?)
+}
+
+/// How far all of them have come.
+pub(crate) async fn positions(db: &Db) -> Result<HashMap<String, u64>, ReadModelError> {
+    let statement = Query::select().columns(["name", "position"]).from(TABLE).to_owned();
+    let positions: Vec<(String, i64)> = db.all(Scope::All, &statement).await?;
+    Ok(positions.into_iter().map(|(name, position)| (name, position.unsigned_abs())).collect())
 }
 
 /// The live checkpoint; a projector that never ran starts before the first event.
@@ -88,6 +97,7 @@ pub(crate) async fn load<P: Projector>(db: &Db) -> Result<Checkpoint, ReadModelE
 
 /// Starts a checkpoint at 0, unless there is one.
 async fn insert(tx: &mut Tx, name: &str, version: u32) -> Result<(), ReadModelError> {
+    tx.hold(name).await?;
     let mut statement = Query::insert().into_table(TABLE).columns(COLUMNS).to_owned();
     statement.values([
         name.into(),
@@ -102,8 +112,9 @@ async fn insert(tx: &mut Tx, name: &str, version: u32) -> Result<(), ReadModelEr
     Ok(())
 }
 
-/// Reads a checkpoint so that nobody else can move it before this transaction ends.
+/// Reads a checkpoint so that nobody else can move it, or make one where there is none, before this transaction ends.
 pub(crate) async fn lock(tx: &mut Tx, name: &str) -> Result<Option<Checkpoint>, ReadModelError> {
+    tx.hold(name).await?;
     let touch = Query::update()
         .table(TABLE)
         .value("position", Expr::col("position"))

@@ -4,6 +4,7 @@ pub(crate) mod as_of;
 pub(crate) mod batch;
 pub(crate) mod checkpoint;
 pub(crate) mod fold;
+pub(crate) mod leader;
 pub(crate) mod parked;
 pub(crate) mod rebuild;
 pub(crate) mod replay;

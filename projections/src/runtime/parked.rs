@@ -9,7 +9,7 @@ use super::fold::{Entry, Poison};
 use crate::{
     ReadModelError,
     column::Column,
-    db::{Db, Text, Tx},
+    db::{Db, Scope, Text, Tx},
 };
 
 const TABLE: &str = "parked";
@@ -76,7 +76,7 @@ pub(crate) async fn blocked_rows(tx: &mut Tx, projector: &str) -> Result<HashSet
 /// At most `limit` parked events after position `after`, in order.
 pub(crate) async fn list(db: &Db, projector: &str, after: u64, limit: u64) -> Result<Vec<Parked>, ReadModelError> {
     let statement = select(projector).and_where(Expr::col("position").gt(after.into_value())).limit(limit).to_owned();
-    Ok(db.all(&statement).await?)
+    Ok(db.all(Scope::All, &statement).await?)
 }
 
 /// All parked events of one row, in order.
@@ -161,5 +161,5 @@ pub(crate) async fn counts(db: &Db) -> Result<Vec<(String, i64)>, ReadModelError
         .from(TABLE)
         .add_group_by([Expr::col("projector")])
         .to_owned();
-    Ok(db.all(&statement).await?)
+    Ok(db.all(Scope::All, &statement).await?)
 }

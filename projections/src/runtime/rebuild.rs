@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ReadModelError,
-    db::{Db, Tx},
+    db::{Db, Tx, gave_up_waiting},
     projector::Projector,
 };
 
@@ -154,13 +154,14 @@ async fn fill<P: Projector>(
             continue;
         }
         let mut tx = db.begin().await?;
+        tx.may_idle(LOCKED_AT_MOST).await?;
         let last = timeout(LOCKED_AT_MOST, level_with_live::<P>(&mut tx, source, &next, limit)).await;
         let Some(position) = last.unwrap_or(Ok(None))? else {
             drop(tx); // lets the live projector go on
             source.feed.wait(next.position).await;
             continue;
         };
-        next.position = position;
+        let before = std::mem::replace(&mut next.position, position);
         if matches!(parity, Parity::Pending) {
             let (diff, keys) = compare::<P>(&mut tx, position).await?;
             parity = Parity::Done(diff);
@@ -170,7 +171,16 @@ async fn fill<P: Projector>(
                 continue;
             }
         } else if purpose == Purpose::Switch {
-            switch::<P>(&mut tx, &next).await?;
+            match switch::<P>(&mut tx, &next).await {
+                Err(ReadModelError::Database(error)) if gave_up_waiting(&error) => {
+                    next.position = before;
+                    drop(tx);
+                    tracing::warn!(projector.name = P::NAME, "a long read holds up the switch; will retry");
+                    source.feed.wait(next.position).await;
+                    continue;
+                }
+                switched => switched?,
+            }
             tx.commit().await?;
             tracing::info!(projector.name = P::NAME, event.position = position, "switched to the rebuilt read model");
         } else {

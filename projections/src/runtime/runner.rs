@@ -8,6 +8,7 @@ use tokio::{sync::watch, time::sleep};
 use super::{
     Side, Source, batch,
     checkpoint::{self, Checkpoint, ProjectorStatus},
+    leader::Leading,
     rebuild,
     waiting::Checkpoints,
 };
@@ -23,6 +24,7 @@ pub(crate) struct Runner {
     pub db: Db,
     pub source: Source,
     pub checkpoints: Arc<Checkpoints>,
+    pub leading: Leading,
 }
 
 /// What a runner remembers between two steps.
@@ -67,9 +69,21 @@ impl Runner {
     pub(crate) async fn run<P: Projector>(self, mut shutdown: watch::Receiver<bool>) {
         let _stopped = Stopped(&self.checkpoints, P::NAME);
         tokio::select! {
-            () = self.follow::<P>() => {}
+            () = self.lead_and_follow::<P>() => {}
             // An open transaction is rolled back as a whole when it is dropped.
             _ = shutdown.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    async fn lead_and_follow<P: Projector>(&self) {
+        let mut leading = self.leading.clone();
+        loop {
+            leading.begins().await;
+            tokio::select! {
+                () = self.follow::<P>() => {}
+                () = leading.ends() => {}
+            }
+            self.checkpoints.publish(P::NAME, None);
         }
     }
 

@@ -66,16 +66,12 @@ pub(crate) async fn delete<R: Row>(tx: &mut Tx, side: Side, keys: &[Uuid]) -> Re
 }
 
 pub(crate) async fn clear<R: Row>(tx: &mut Tx, side: Side) -> Result<(), ReadModelError> {
-    tx.run(&Query::delete().from_table(side.table::<R>()).to_owned(), Text::Repeated).await?;
-    Ok(())
+    Ok(tx.empty(side.table::<R>()).await?)
 }
 
 /// Puts the rebuilt table in the place of the live one, which becomes its double.
 pub(crate) async fn swap<R: Row>(tx: &mut Tx) -> Result<(), ReadModelError> {
-    let aside = format!("{}__old", R::TABLE);
-    tx.rename_table(R::TABLE, &aside).await?;
-    tx.rename_table(R::NEXT_TABLE, R::TABLE).await?;
-    Ok(tx.rename_table(&aside, R::NEXT_TABLE).await?)
+    Ok(tx.swap_tables(R::TABLE, R::NEXT_TABLE).await?)
 }
 
 /// Keys of the rows of `side` that the other side has not, or has otherwise.

@@ -7,7 +7,7 @@ use starscreen_domain::TenantId;
 use crate::{
     ReadModelError,
     column::text_enum,
-    db::Db,
+    db::{Db, Scope},
     row::{Row, row},
 };
 
@@ -50,6 +50,6 @@ impl SubscriptionsQuery<'_> {
             .from(SubscriptionRow::TABLE)
             .and_where(Expr::col("tenant_id").eq(tenant.0))
             .to_owned();
-        Ok(self.0.first(&statement).await?)
+        Ok(self.0.first(Scope::Tenant(tenant), &statement).await?)
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::tests::fixtures::*;
+use crate::contracts::fixtures::*;
 
 #[test]
 fn a_subscription_shows_what_was_agreed() {

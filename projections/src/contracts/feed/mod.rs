@@ -1,5 +1,8 @@
 //! What every [`Feed`] must do, as checks that the tests of each implementation call.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashSet,
     sync::Arc,

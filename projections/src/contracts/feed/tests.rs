@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use starscreen_domain::Delivery;
 
-use super::{fixtures::*, log::Log};
+use super::{FeedUnderTest, feed_contract};
 use crate::{
     Feed, FeedError,
-    contracts::{FeedUnderTest, feed_contract},
+    contracts::{fixtures::*, log::Log},
 };
 
 #[async_trait]

@@ -1,0 +1,99 @@
+//! The embedded store: one file, one writer, readers beside it.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::Db;
+use crate::ReadModelError;
+
+const READERS: u32 = 4;
+/// How long a writer waits for another process (an operator verb) to finish its transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_read_models.sql"),
+    include_str!("../../migrations/sqlite/0002_hidden_text.sql"),
+];
+
+impl Db {
+    /// Opens the file of the embedded store, and creates or upgrades it. Not durable on every commit: a lost tail is
+    /// projected again.
+    pub(crate) async fn open_sqlite(path: &Path) -> Result<Self, ReadModelError> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).map_err(ReadModelError::Directory)?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY_TIMEOUT);
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        migrate(&writer).await?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self::Sqlite { readers, writer })
+    }
+}
+
+/// Brings the schema up to date; `user_version` counts the migrations that are in.
+async fn migrate(writer: &SqlitePool) -> Result<(), ReadModelError> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *tx).await?;
+    let done = usize::try_from(found).unwrap_or(usize::MAX);
+    if done > MIGRATIONS.len() {
+        return Err(ReadModelError::NewerFile { found, known: MIGRATIONS.len() });
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+        sqlx::raw_sql(*migration).execute(&mut *tx).await?;
+        let mark = format!("PRAGMA user_version = {}", index + 1);
+        sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *tx).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ReadModels,
+        contracts::{fixtures::*, log::Log},
+        jobs::{Jobs, ListJobs},
+    };
+
+    fn temporary() -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("starscreen-projections-{}", uuid::Uuid::now_v7()))
+    }
+
+    #[tokio::test]
+    async fn a_deleted_file_rebuilds_itself() {
+        let (directory, log) = (temporary(), Log::of([(TENANT, JOB.0, job_created("Engineer"))]));
+        let path = directory.join("read.db");
+        for _ in 0..2 {
+            let models = ReadModels::open(&path).await.unwrap();
+            let running = start(&models, &log, None);
+            until_seen(&models, "jobs", 1).await;
+            assert_eq!(rows::<Jobs>(&models.db).await, expected::<Jobs>(&log));
+            assert_eq!(models.jobs().list(TENANT, ListJobs::default()).await.unwrap().total, 1);
+            drop(running);
+            models.close().await;
+            std::fs::remove_file(&path).unwrap();
+        }
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_of_a_newer_version_is_refused() {
+        let directory = temporary();
+        let path = directory.join("read.db");
+        let Db::Sqlite { writer, .. } = Db::open_sqlite(&path).await.unwrap() else { unreachable!("it is a file") };
+        sqlx::raw_sql("PRAGMA user_version = 99").execute(&writer).await.unwrap();
+        writer.close().await;
+        let refused = ReadModels::open(&path).await;
+        assert!(matches!(refused, Err(ReadModelError::NewerFile { found: 99, .. })));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}
