@@ -301,10 +301,11 @@ pub async fn check_store(queue: &WorkQueue) -> Result<StoreCheck, CommandError> 
 ///
 /// # Errors
 /// When the database fails.
-pub async fn any_subject_with_key(queue: &WorkQueue) -> Result<Option<Uuid>, CommandError> {
-    let sql = "SELECT subject_id FROM subject_keys WHERE wrapped IS NOT NULL AND subject_id <> tenant_id LIMIT 1";
-    let rows: Vec<(Uuid,)> = queue.db().fetch(Scope::All, sql, vec![]).await?;
-    Ok(rows.first().map(|(subject,)| *subject))
+pub async fn any_subject_with_key(queue: &WorkQueue) -> Result<Option<(TenantId, Uuid)>, CommandError> {
+    let sql =
+        "SELECT tenant_id, subject_id FROM subject_keys WHERE wrapped IS NOT NULL AND subject_id <> tenant_id LIMIT 1";
+    let rows: Vec<(Uuid, Uuid)> = queue.db().fetch(Scope::All, sql, vec![]).await?;
+    Ok(rows.first().map(|(tenant, subject)| (TenantId(*tenant), *subject)))
 }
 
 /// Every event of a candidate and of its slots, in the order of history.

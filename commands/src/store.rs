@@ -308,6 +308,20 @@ impl Registry {
         }))
     }
 
+    /// Whether all that is stored here was sealed under the master key with this fingerprint; the first that asks
+    /// settles it. For an embedded store its directory knows.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_sealed_under(&self, fingerprint: &str) -> Result<bool, sqlx::Error> {
+        let mut tx = self.db.begin(Scope::All).await?;
+        let sql = "INSERT INTO installation (master_key_fingerprint) VALUES ($1) ON CONFLICT DO NOTHING";
+        tx.execute(sql, vec![fingerprint.into()]).await?;
+        let rows: Vec<(String,)> = tx.fetch("SELECT master_key_fingerprint FROM installation", vec![]).await?;
+        tx.commit().await?;
+        Ok(rows.first().is_some_and(|(known,)| known == fingerprint))
+    }
+
     /// The tenant's key for a subject.
     ///
     /// # Errors

@@ -49,6 +49,15 @@ impl WriteSide {
         Self::over(db, source, Some(signals), stop, tasks).await
     }
 
+    /// The same database in another role of this process, hearing the same signals; close it before this one.
+    ///
+    /// # Errors
+    /// As [`WriteSide::open_postgres`].
+    pub async fn in_role(&self, options: &PostgresOptions, source: &str) -> Result<Self, OpenError> {
+        let db = Db::open_postgres(options).await?;
+        Self::over(db, source, self.signals.clone(), CancellationToken::new(), TaskTracker::new()).await
+    }
+
     async fn over(
         db: Db,
         source: &str,

@@ -8,12 +8,15 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use starscreen_domain::work::Lane;
 
 use crate::{
     config::{ConfigError, LoadOptions, Settings, Warning},
     demo, http,
-    operator::{self, audit::AuditCommand, queue::QueueCommand},
-    outbound, roles, telemetry,
+    operator::{self, audit::AuditCommand, migrate::MigrateCommand, queue::QueueCommand},
+    outbound,
+    roles::{self, Part},
+    telemetry,
 };
 
 /// Resume screening with evidence. Without a command: runs the server, with all it needs, in this process.
@@ -26,6 +29,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Answers over HTTP, and does nothing else; over PostgreSQL, beside the other parts
+    Gateway,
+    /// Keeps the read models up to date: all, or one
+    Projector {
+        /// Name of the read model, such as `candidate_status`
+        name: Option<String>,
+    },
+    /// Gives events their order and distributes them; of several one leads
+    Relay,
+    /// Works off what events ask for
+    Worker {
+        /// extract, rubric, score or react; all without
+        lanes: Vec<Lane>,
+    },
+    /// Brings the schema of PostgreSQL up to date, or back
+    Migrate {
+        #[command(subcommand)]
+        command: MigrateCommand,
+    },
     /// Shows the product at work: a job, six resumes, the ranking with its evidence
     Demo,
     /// Changes that an operator makes; each is an event like any other
@@ -62,6 +84,13 @@ enum Command {
     /// Reads one file from standard input in a process with limits
     #[command(name = "extract-child", hide = true)]
     ExtractChild { kind: String },
+}
+
+impl Command {
+    /// Runs until it is stopped, and tells in its log what it does.
+    fn is_server(&self) -> bool {
+        matches!(self, Self::Gateway | Self::Projector { .. } | Self::Relay | Self::Worker { .. })
+    }
 }
 
 #[derive(Subcommand)]
@@ -120,7 +149,7 @@ pub fn run() -> ExitCode {
         let healthy = runtime.block_on(operator::doctor::run(read_settings(), json));
         return if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let settings = match load_settings(cli.command.is_none()) {
+    let settings = match load_settings(cli.command.as_ref().is_none_or(Command::is_server)) {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -137,7 +166,24 @@ async fn dispatch(
     settings: Arc<Settings>,
 ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     match command {
-        None => roles::serve(settings).await?,
+        None => {
+            // One process is all there is: nobody else waits for the schema.
+            if settings.database.url.is_some() {
+                operator::migrate::up(&settings).await?;
+            }
+            roles::serve(settings, Part::all()).await?;
+        }
+        Some(Command::Gateway) => roles::serve(settings, vec![Part::Gateway]).await?,
+        Some(Command::Projector { name }) => {
+            operator::known(name.as_deref())?;
+            roles::serve(settings, vec![Part::Projectors(name)]).await?;
+        }
+        Some(Command::Relay) => roles::serve(settings, vec![Part::Relay]).await?,
+        Some(Command::Worker { lanes }) => {
+            let lanes = if lanes.is_empty() { Lane::ALL.to_vec() } else { lanes };
+            roles::serve(settings, vec![Part::Workers(lanes)]).await?;
+        }
+        Some(Command::Migrate { command }) => operator::migrate::run(&settings, &command).await?,
         Some(Command::Demo) => demo::run(settings).await?,
         Some(Command::Config) => operator::print_settings(&settings),
         Some(Command::Admin { command: AdminCommand::ChangePlan { email, plan, reason } }) => {

@@ -35,8 +35,17 @@ pub type MasterKey = SecretBox<[u8; SECRET_BYTES]>;
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
-    /// `None`: opened by an operator verb, beside a server that may be running.
-    lock: Option<File>,
+    used: Use,
+}
+
+#[derive(Debug)]
+enum Use {
+    /// Alone, by a server whose store is in it.
+    Alone(#[expect(dead_code, reason = "held, and let go of when dropped")] File),
+    /// With other servers, whose store is elsewhere.
+    Shared,
+    /// By an operator verb, beside a server that may be running.
+    Beside,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +82,16 @@ impl DataDir {
     pub fn lock(root: &Path) -> Result<Self, DataDirError> {
         create_dir(root).map_err(|source| unusable(root, source))?;
         let lock = take_lock(root)?;
-        Ok(Self { root: root.to_owned(), lock: Some(lock) })
+        Ok(Self { root: root.to_owned(), used: Use::Alone(lock) })
+    }
+
+    /// Opens the directory for one of several servers, making it if need be: their store is PostgreSQL.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn share(root: &Path) -> Result<Self, DataDirError> {
+        create_dir(root).map_err(|source| unusable(root, source))?;
+        Ok(Self { root: root.to_owned(), used: Use::Shared })
     }
 
     /// Opens the directory for an operator verb, which works beside a running server.
@@ -84,7 +102,7 @@ impl DataDir {
         if !root.is_dir() {
             return Err(DataDirError::NotThere { path: root.to_owned() });
         }
-        Ok(Self { root: root.to_owned(), lock: None })
+        Ok(Self { root: root.to_owned(), used: Use::Beside })
     }
 
     pub fn root(&self) -> &Path {
@@ -173,7 +191,7 @@ impl DataDir {
         match read_if_there(&path).map_err(|source| unusable(&path, source))? {
             Some(known) if known.trim() == fingerprint => Ok(()),
             Some(_) => Err(DataDirError::OtherMasterKey { origin, path: self.root.clone() }),
-            None if self.lock.is_some() => {
+            None if matches!(self.used, Use::Alone(_)) => {
                 write_new(&path, &format!("{fingerprint}\n")).map_err(|source| unusable(&path, source))
             }
             None => Ok(()),
@@ -192,14 +210,25 @@ impl DataDir {
         Ok(text.map(Zeroizing::new))
     }
 
-    /// Only a server makes secrets: it holds the lock, so nobody else makes one at the same time.
+    /// Only a server makes secrets, and only under a lock: nobody else makes one at the same time.
     fn make_secret(&self, path: &Path) -> Result<MasterKey, DataDirError> {
-        if self.lock.is_none() {
-            return Err(unusable(
-                path,
-                io::Error::new(io::ErrorKind::NotFound, "start the server once to have it made"),
-            ));
-        }
+        let _making = match self.used {
+            Use::Alone(_) => None,
+            Use::Shared => {
+                let lock = path.with_added_extension("lock");
+                let failed = |source| unusable(&lock, source);
+                let file = OpenOptions::new().write(true).create(true).truncate(false).open(&lock).map_err(failed)?;
+                file.lock().map_err(failed)?;
+                if let Some(text) = self.read_secret(path)? {
+                    return decode(&text).ok_or_else(|| DataDirError::NotASecret { path: path.to_owned() });
+                }
+                Some(file)
+            }
+            Use::Beside => {
+                let never = io::Error::new(io::ErrorKind::NotFound, "start the server once to have it made");
+                return Err(unusable(path, never));
+            }
+        };
         let mut secret = Zeroizing::new([0; SECRET_BYTES]);
         rand::fill(&mut *secret).map_err(|_| DataDirError::NoRandomness)?;
         let text = Zeroizing::new(STANDARD.encode(*secret) + "\n");
@@ -247,7 +276,7 @@ fn decode(text: &str) -> Option<MasterKey> {
 }
 
 /// Tells keys apart without telling anything about them.
-fn fingerprint(key: &MasterKey) -> String {
+pub fn fingerprint(key: &MasterKey) -> String {
     let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret()), b"starscreen master key check v1");
     STANDARD.encode(&mac.as_ref()[..16])
 }

@@ -41,7 +41,7 @@ use crate::{
         offline::OfflineScorer,
     },
     passwords::{PasswordError, Passwords},
-    roles::{Background, Opened, StartError},
+    roles::{Background, Opened, Part, StartError},
 };
 
 const JOB: &str = include_str!("../demo/job.json");
@@ -109,9 +109,9 @@ pub enum DemoError {
 pub async fn run(settings: Arc<Settings>) -> Result<(), DemoError> {
     let begun = Instant::now();
     let dir = DataDir::lock(&settings.data_dir).map_err(StartError::from)?;
-    let opened = Opened::open(&settings, &dir).await?;
+    let opened = Opened::embedded(&settings, &dir).await?;
     // Without a network, whatever is set.
-    let background = Background::start(&settings, &opened, Arc::new(OfflineScorer)).await?;
+    let background = Background::start(&settings, &dir, &opened, &Part::all(), Some(Arc::new(OfflineScorer))).await?;
     let shown = show(&settings, &opened, begun).await;
     background.stop().await;
     opened.close().await;

@@ -68,6 +68,12 @@ CREATE TABLE sequencer (
 );
 INSERT INTO sequencer (epoch, txid, id, position, recorded_at) VALUES (0, '0', 0, 0, '-infinity');
 
+-- Tells the master key that everything here is sealed under from others, and nothing else about it.
+CREATE TABLE installation (
+    only_one               BOOLEAN PRIMARY KEY DEFAULT true CHECK (only_one),
+    master_key_fingerprint TEXT    NOT NULL
+);
+
 -- Who leads, and when it last said so.
 CREATE TABLE leaders (
     name         TEXT        PRIMARY KEY,
@@ -175,6 +181,7 @@ GRANT SELECT ON subject_keys TO starscreen_projector;
 GRANT INSERT ON work TO starscreen_gateway;
 GRANT SELECT, DELETE ON dead_work TO starscreen_gateway;
 GRANT SELECT, INSERT, UPDATE, DELETE ON work, lane_pauses, dead_work TO starscreen_worker, starscreen_operator;
+GRANT SELECT, INSERT ON installation TO starscreen_gateway, starscreen_worker, starscreen_projector, starscreen_operator;
 GRANT INSERT ON positions TO starscreen_sequencer;
 GRANT SELECT ON epochs TO starscreen_sequencer;
 GRANT SELECT, UPDATE ON sequencer TO starscreen_sequencer;

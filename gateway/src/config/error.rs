@@ -19,6 +19,10 @@ pub enum ConfigError {
     Wrong(Vec<WrongValue>),
     #[error("plan \"{code}\" has no {key}; every plan has a display_name and a monthly_limit")]
     IncompletePlan { code: String, key: &'static str },
+    #[error(
+        "NATS_URL is set without DATABASE_URL; events are distributed from PostgreSQL: set DATABASE_URL, or unset NATS_URL"
+    )]
+    NatsWithoutDatabase,
 }
 
 /// One value that is not allowed.

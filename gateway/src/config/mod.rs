@@ -33,6 +33,9 @@ pub const DEFAULT_FILE: &str = include_str!("../../../starscreen.default.toml");
 pub struct Settings {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    pub database: DatabaseSettings,
+    /// `None`: events are read from the database.
+    pub nats_url: Option<SecretString>,
     /// Accepted and kept; there are no limits yet.
     pub rate_limits: bool,
     /// Origins whose pages may call the API from a browser, as browsers write them, or `*`.
@@ -48,6 +51,14 @@ pub struct Settings {
     pub stripe: StripeSettings,
     pub plans: Plans,
     described: Vec<Described>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// `None`: the store is embedded.
+    pub url: Option<SecretString>,
+    /// Of one process, at most.
+    pub connections: u32,
 }
 
 #[derive(Clone, Debug)]

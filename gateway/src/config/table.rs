@@ -8,8 +8,8 @@ use std::{
 use secrecy::SecretString;
 
 use super::{
-    ConfigError, KeySettings, LogSettings, OpenAiSettings, Settings, StripeSettings, TokenSettings, UploadSettings,
-    WorkerSettings, WrongValue,
+    ConfigError, DatabaseSettings, KeySettings, LogSettings, OpenAiSettings, Settings, StripeSettings, TokenSettings,
+    UploadSettings, WorkerSettings, WrongValue,
     layers::{Layers, Origin},
     plans::{self, Plans},
     values,
@@ -97,20 +97,30 @@ pub(super) const TABLE: &[Setting] = &[
     Setting {
         key: "database_url",
         variable: "DATABASE_URL",
-        about: "PostgreSQL to keep everything in; not supported yet. Without it the store is embedded.",
-        allowed: "PostgreSQL is not supported yet; unset it, and everything is kept in the data directory",
+        about: "PostgreSQL to keep everything in, such as postgres://user:password@host/database. Without it the store \
+            is embedded, in the data directory.",
+        allowed: "it must begin with postgres:// or postgresql://",
         optional: true,
         secret: true, // it may hold a password
-        set: |_, _| None,
+        set: |draft, found| set(&mut draft.settings.database.url, values::database_url(found.text).map(Some)),
+    },
+    Setting {
+        key: "database_connections",
+        variable: "STARSCREEN_DATABASE_CONNECTIONS",
+        about: "Connections to PostgreSQL that one process may use.",
+        allowed: "it must be a whole number from 8 to 500",
+        set: |draft, found| set(&mut draft.settings.database.connections, values::number(found.text, 8..=500)),
+        ..ROW
     },
     Setting {
         key: "nats_url",
         variable: "NATS_URL",
-        about: "NATS server to distribute events with; not supported yet. Without it they stay in the process.",
-        allowed: "NATS is not supported yet; unset it, and events stay in the process",
+        about: "NATS server to distribute events with, such as nats://user:password@host:4222. Needs PostgreSQL; \
+            without it everybody reads the events there.",
+        allowed: "it must begin with nats:// or tls://",
         optional: true,
         secret: true, // it may hold a password
-        set: |_, _| None,
+        set: |draft, found| set(&mut draft.settings.nats_url, values::nats_url(found.text).map(Some)),
     },
     Setting {
         key: "rate_limits",
@@ -506,6 +516,8 @@ impl Draft {
             settings: Settings {
                 listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                 data_dir: PathBuf::new(),
+                database: DatabaseSettings { url: None, connections: 0 },
+                nats_url: None,
                 rate_limits: false,
                 cors_origins: vec![],
                 frontend_url: String::new(),
@@ -548,6 +560,9 @@ impl Draft {
     fn finish(self, described: Vec<Described>) -> Result<Settings, ConfigError> {
         let Self { mut settings, plans, log_filter, log_level, .. } = self;
         settings.log.filter = log_filter.unwrap_or_else(|| crate::telemetry::default_filter(log_level));
+        if settings.nats_url.is_some() && settings.database.url.is_none() {
+            return Err(ConfigError::NatsWithoutDatabase);
+        }
         settings.plans = Plans::from_drafts(plans)?;
         settings.described = described;
         Ok(settings)

@@ -213,6 +213,7 @@ fn every_key_can_be_set_by_file_and_by_variable() {
         ("stripe.price_id_professional", "price_1"),
         ("stripe.price_id_enterprise_base", "price_1"),
         ("stripe.price_id_enterprise_usage", "price_1"),
+        ("database_connections", "12"),
         ("plans.free.display_name", "Trial"),
         ("plans.small_business.monthly_limit", "251"),
     ];
@@ -332,8 +333,8 @@ fn a_wrong_secret_is_refused_and_never_shown() {
     for (name, value) in [
         ("SECRET_KEY", short),
         ("STARSCREEN_MASTER_KEY", short),
-        ("DATABASE_URL", "postgres://me:hunter2@db/starscreen"),
-        ("NATS_URL", "nats://me:hunter2@nats:4222"),
+        ("DATABASE_URL", "mysql://me:hunter2@db/starscreen"),
+        ("NATS_URL", "http://me:hunter2@nats:4222"),
     ] {
         for given in [nothing().variable(name, value), nothing().file(".env", &format!("{name}='{value}'"))] {
             let error = given.load().unwrap_err();
@@ -344,11 +345,14 @@ fn a_wrong_secret_is_refused_and_never_shown() {
 }
 
 #[test]
-fn stores_that_are_not_supported_yet_refuse_to_start_and_say_so() {
-    let refusal = nothing().variable("DATABASE_URL", "postgres://db/starscreen").refusal();
-    assert!(refusal.contains("DATABASE_URL") && refusal.contains("PostgreSQL is not supported yet"), "{refusal}");
+fn servers_are_named_by_their_addresses_and_nats_needs_postgresql() {
+    let url = |settings: Settings| settings.database.url.map(|url| url.expose_secret().to_owned());
+    let as_python = "postgresql+asyncpg://me:it@db/starscreen";
+    let given = nothing().variable("DATABASE_URL", as_python).variable("NATS_URL", "nats://nats:4222").settings();
+    assert_eq!(given.nats_url.as_ref().map(ExposeSecret::expose_secret), Some("nats://nats:4222"));
+    assert_eq!(url(given).as_deref(), Some("postgresql://me:it@db/starscreen"));
     let refusal = nothing().file("starscreen.toml", "nats_url = \"nats://nats:4222\"").refusal();
-    assert!(refusal.contains("nats_url") && refusal.contains("NATS is not supported yet"), "{refusal}");
+    assert!(refusal.contains("NATS_URL is set without DATABASE_URL"), "{refusal}");
     nothing().variable("DATABASE_URL", "").variable("NATS_URL", " ").load().unwrap();
 }
 

@@ -2,6 +2,7 @@
 
 use std::{ops::RangeInclusive, str::FromStr};
 
+use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 
 use super::plans::Limit;
@@ -50,6 +51,19 @@ pub(super) fn url(text: &str) -> Option<String> {
     let host = rest.split('/').next().unwrap_or_default();
     let clean = !host.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c));
     clean.then(|| text.to_owned())
+}
+
+/// The address of a PostgreSQL database. A driver that Python programs name in it is left out.
+pub(super) fn database_url(text: &str) -> Option<SecretString> {
+    let (scheme, rest) = text.split_once("://")?;
+    let (scheme, _driver) = scheme.split_once('+').unwrap_or((scheme, ""));
+    let known = matches!(scheme, "postgres" | "postgresql") && !rest.is_empty();
+    known.then(|| SecretString::from(format!("{scheme}://{rest}")))
+}
+
+pub(super) fn nats_url(text: &str) -> Option<SecretString> {
+    let rest = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"))?;
+    (!rest.is_empty()).then(|| SecretString::from(text))
 }
 
 /// An address that paths are added to and calls go to, so nothing may stand behind the path, and no password in it.

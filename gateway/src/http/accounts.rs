@@ -117,7 +117,7 @@ async fn register(
         plan,
     };
     let registered = account::register(&app.bus, app.vault.as_ref(), context, registration).await?;
-    let seen = Visible::wait(&app, &[visible::ACCOUNTS, visible::SUBSCRIPTIONS], registered.position).await;
+    let seen = Visible::wait(&app, &[visible::ACCOUNTS, visible::SUBSCRIPTIONS], registered.place).await;
     let answer = UserResponse {
         id: user.0,
         tenant_id: tenant.0,
@@ -144,10 +144,12 @@ async fn login(State(app): State<App>, Credentials(given): Credentials) -> Resul
     let incorrect = || ApiError::new(Code::IncorrectLogin, "Incorrect email or password");
     let holder = account::holder_of(&app.bus, app.vault.as_ref(), &given.username).await?;
     let stored = match holder {
-        Some((_, user)) => app.bus.registry().credential(user).await.map_err(|error| ApiError::unavailable(&error))?,
+        Some((tenant, user)) => {
+            app.bus.registry().credential(tenant, user).await.map_err(|error| ApiError::unavailable(&error))?
+        }
         None => None,
     };
-    let (Some((tenant, user)), Some((_, hash))) = (holder, stored) else {
+    let (Some((tenant, user)), Some(hash)) = (holder, stored) else {
         app.passwords.verify_nobody(given.password).await.map_err(|error| password_problem(&error))?; // as long as for an account that exists
         return Err(incorrect());
     };

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 use starscreen_commands::{self as commands, ports::ObjectsError};
-use starscreen_domain::{CandidateId, JobId, candidate::Quote, score::Score};
+use starscreen_domain::{CandidateId, JobId, TenantId, candidate::Quote, score::Score};
 use starscreen_projections::candidate_status::{self, CandidateStatusRow};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -162,7 +162,7 @@ async fn upload(
     let job = JobId(job);
     let context = request.context(caller, || form.hash(job));
     let taken = take_in(app.clone(), caller, job, context, form).await?;
-    let seen = Visible::wait(&app, &[visible::CANDIDATES, visible::USAGE], taken.position).await;
+    let seen = Visible::wait(&app, &[visible::CANDIDATES, visible::USAGE], taken.place).await;
     let left = match taken.uploaded.remaining {
         Some(remaining) => format!("{remaining} candidates remaining this month"),
         None => "no monthly limit".to_owned(),
@@ -216,7 +216,7 @@ async fn show(
 ) -> Result<axum::Json<CandidateResponse>, ApiError> {
     let row = find(&app, caller, job, candidate).await?;
     let text = match &row.text_key {
-        Some(text_key) => stored(&app, candidate, text_key, "text").await?,
+        Some(text_key) => stored(&app, caller.tenant, candidate, text_key, "text").await?,
         None => None,
     };
     let resume_text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -236,7 +236,7 @@ async fn file(
 ) -> Result<Response, ApiError> {
     let row = find(&app, caller, job, candidate).await?;
     let missing = || ApiError::not_found(format!("Resume file not found for candidate {candidate}"));
-    let content = stored(&app, candidate, &row.blob_key, "file").await?.ok_or_else(missing)?;
+    let content = stored(&app, caller.tenant, candidate, &row.blob_key, "file").await?.ok_or_else(missing)?;
     let media_type = match row.file_kind.as_str() {
         "pdf" => "application/pdf",
         "docx" => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -317,7 +317,7 @@ async fn delete(
         error => error.into(),
     })?;
     let models = [visible::CANDIDATES, visible::EVALUATIONS, visible::USAGE];
-    let seen = Visible::wait(&app, &models, deleted.position).await;
+    let seen = Visible::wait(&app, &models, deleted.place).await;
     Ok((StatusCode::NO_CONTENT, seen, ()).into_response())
 }
 
@@ -331,8 +331,14 @@ pub fn unknown(job: Uuid, candidate: Uuid) -> ApiError {
 }
 
 /// A stored object in clear; `None` when it, or the key to it, is gone.
-async fn stored(app: &App, candidate: Uuid, object: &str, field: &str) -> Result<Option<Vec<u8>>, ApiError> {
-    let Some(key) = app.vault.subject_key(candidate).await? else { return Ok(None) };
+async fn stored(
+    app: &App,
+    tenant: TenantId,
+    candidate: Uuid,
+    object: &str,
+    field: &str,
+) -> Result<Option<Vec<u8>>, ApiError> {
+    let Some(key) = app.vault.subject_key(tenant, candidate).await? else { return Ok(None) };
     match app.objects.get(object).await {
         Ok(sealed) => Ok(Some(key.open_bytes(field, &sealed)?)),
         Err(ObjectsError::Missing) => Ok(None),

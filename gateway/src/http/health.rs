@@ -163,7 +163,7 @@ fn nothing_is_wrong(status: &ProjectionStatus, behind: u64) -> Option<String> {
 }
 
 async fn read_models(app: &App, head: Option<u64>, fault: fn(&ProjectionStatus, u64) -> Option<String>) -> Checked {
-    let statuses = match app.reads.status().await {
+    let statuses = match app.all_reads.status().await {
         Ok(statuses) => statuses,
         Err(error) => {
             tracing::error!(error = %chain(&error), "the read models cannot be read");

@@ -119,7 +119,7 @@ async fn create(
         created_by: caller.user,
     };
     let created = commands::job::create(&app.bus, context, JobId(Uuid::now_v7()), command).await?;
-    let seen = Visible::wait(&app, &[visible::JOBS], created.position).await;
+    let seen = Visible::wait(&app, &[visible::JOBS], created.place).await;
     let body = JobCreateResponse {
         job_id: created.output.job.0,
         status: "PENDING".to_owned(),
@@ -178,7 +178,7 @@ async fn revise(
         work_authorization_required: body.work_authorization_required,
     };
     let revised = commands::job::revise(&app.bus, context, JobId(job), command).await?;
-    let seen = Visible::wait(&app, &[visible::JOBS], revised.position).await;
+    let seen = Visible::wait(&app, &[visible::JOBS], revised.place).await;
     Ok((seen, axum::Json(find(&app, caller, JobId(job)).await?)).into_response())
 }
 
@@ -194,7 +194,7 @@ async fn delete(
 ) -> Result<Response, ApiError> {
     let context = request.context(caller, || json_hash("DELETE", &format!("/jobs/{job}"), &()));
     let deleted = commands::job::delete(&app.bus, context, JobId(job)).await?;
-    let seen = Visible::wait(&app, &[visible::JOBS], deleted.position).await;
+    let seen = Visible::wait(&app, &[visible::JOBS], deleted.place).await;
     Ok((StatusCode::NO_CONTENT, seen, ()).into_response())
 }
 

@@ -28,6 +28,7 @@ use axum::{
 use starscreen_commands::{
     Bus,
     ports::{Objects, Vault},
+    store::Log,
     work::WorkQueue,
 };
 use starscreen_projections::ReadModels;
@@ -53,7 +54,11 @@ pub use serve::serve;
 /// What handlers work with.
 pub struct AppState {
     pub bus: Bus,
+    pub log: Log,
+    /// Of all tenants, for the health pages.
     pub queue: WorkQueue,
+    /// The same of the read models.
+    pub all_reads: ReadModels,
     pub reads: ReadModels,
     pub vault: Arc<dyn Vault>,
     pub objects: Arc<dyn Objects>,

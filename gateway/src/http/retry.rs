@@ -68,7 +68,7 @@ async fn retry(
     let context = request.context(caller, || json_hash("POST", &path, &()));
     let retried = commands::candidate::retry(&app.bus, context, JobId(job), CandidateId(candidate)).await;
     let retried = retried.map_err(|error| unknown(error, job, candidate))?;
-    let seen = Visible::wait(&app, &[visible::CANDIDATES, visible::USAGE], retried.position).await;
+    let seen = Visible::wait(&app, &[visible::CANDIDATES, visible::USAGE], retried.place).await;
     let left = match retried.output.remaining {
         Some(remaining) => format!("{remaining} candidates remaining this month"),
         None => "no monthly limit".to_owned(),
@@ -101,7 +101,7 @@ async fn rescore(
     let context = request.context(caller, || json_hash("POST", &path, &()));
     let asked = commands::candidate::rescore(&app.bus, context, JobId(job), CandidateId(candidate)).await;
     let asked = asked.map_err(|error| unknown(error, job, candidate))?;
-    let seen = Visible::wait(&app, &[visible::CANDIDATES], asked.position).await;
+    let seen = Visible::wait(&app, &[visible::CANDIDATES], asked.place).await;
     let body = RescoreResponse {
         candidate_id: candidate,
         job_id: job,
@@ -125,7 +125,7 @@ async fn retry_rubric(
 ) -> Result<Response, ApiError> {
     let context = request.context(caller, || json_hash("POST", &format!("/jobs/{job}/retry-rubric"), &()));
     let asked = commands::job::retry_rubric(&app.bus, context, JobId(job)).await?;
-    let seen = Visible::wait(&app, &[visible::JOBS], asked.position).await;
+    let seen = Visible::wait(&app, &[visible::JOBS], asked.place).await;
     let body = RetryRubricResponse {
         job_id: job,
         status: "PENDING".to_owned(),

@@ -2,6 +2,7 @@
 
 use starscreen_commands::{
     CommandError, Context,
+    append::Place,
     candidate::{self, NewResume, Uploaded},
 };
 use starscreen_domain::{JobId, job::Job, usage::UsageError};
@@ -11,7 +12,7 @@ use super::{App, caller::Caller, error::ApiError, form::UploadForm};
 /// A resume that was taken in, or had been before under the same key.
 pub struct Taken {
     pub uploaded: Uploaded,
-    pub position: u64,
+    pub place: Place,
 }
 
 /// Takes in one resume. Runs to its end whether or not the client still listens.
@@ -43,7 +44,7 @@ async fn take_in_attached(
     form: UploadForm,
 ) -> Result<Taken, ApiError> {
     if let Some(before) = app.bus.answer::<Uploaded>(&context).await? {
-        return Ok(Taken { uploaded: before.output, position: before.position });
+        return Ok(Taken { uploaded: before.output, place: before.place });
     }
     let state = app.bus.read::<Job>(caller.tenant, job).await?;
     if !state.created || state.deleted {
@@ -64,7 +65,7 @@ async fn take_in_attached(
     };
     let outcome = candidate::take_in(&app.bus, app.vault.as_ref(), app.objects.as_ref(), context, resume).await;
     match outcome {
-        Ok(committed) => Ok(Taken { uploaded: committed.output, position: committed.position }),
+        Ok(committed) => Ok(Taken { uploaded: committed.output, place: committed.place }),
         Err(CommandError::NotFound("job")) => Err(unknown_job(job)),
         Err(error) => Err(error.into()),
     }

@@ -1,12 +1,16 @@
 //! Read your writes: a command's answer waits until the read models have it, for a bounded time.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
 use axum::{
     http::{HeaderName, HeaderValue},
     response::{IntoResponseParts, ResponseParts},
 };
 
+use starscreen_commands::append::Place;
 use starscreen_projections::{
     Projector, accounts::Accounts, candidate_status::CandidateStatus, evaluations::Evaluations, jobs::Jobs,
     monthly_usage::MonthlyUsage, subscriptions::Subscriptions,
@@ -29,10 +33,15 @@ const BEHIND: HeaderName = HeaderName::from_static("starscreen-read-model");
 pub struct Visible(bool);
 
 impl Visible {
-    pub async fn wait(app: &App, models: &[&'static str], position: u64) -> Self {
-        let visible = position == 0 || app.reads.wait_for(models, position, AT_MOST).await;
+    pub async fn wait(app: &App, models: &[&'static str], place: Place) -> Self {
+        let begun = Instant::now();
+        let visible = match app.log.position(place, AT_MOST).await {
+            Ok(Some(0)) => true,
+            Ok(Some(position)) => app.reads.wait_for(models, position, AT_MOST.saturating_sub(begun.elapsed())).await,
+            Ok(None) | Err(_) => false, // the command stands, whatever becomes of the look at it
+        };
         if !visible {
-            tracing::warn!(event.position = position, "read models are behind; the answer says so");
+            tracing::warn!(event.place = ?place, "read models are behind; the answer says so");
         }
         Self(visible)
     }

@@ -210,10 +210,10 @@ async fn about_master_key(settings: &Settings, dir: &DataDir, write: Option<&Wri
     }
     let Some(write) = write else { return fine("master key", "is there") };
     let opened = async {
-        let Some(subject) = operations::any_subject_with_key(&write.queue).await? else {
+        let Some((tenant, subject)) = operations::any_subject_with_key(&write.queue).await? else {
             return Ok("nothing is sealed yet");
         };
-        Keys::new(&master, write.registry.clone())?.subject_key(subject).await?;
+        Keys::new(&master, write.registry.clone())?.subject_key(tenant, subject).await?;
         Ok::<_, Box<dyn std::error::Error>>("opens what is stored")
     };
     match opened.await {

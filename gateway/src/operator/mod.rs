@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod doctor;
 pub mod machine;
+pub mod migrate;
 pub mod queue;
 mod table;
 
@@ -29,6 +30,14 @@ pub enum OperatorError {
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
     #[error(transparent)]
+    Schema(#[from] starscreen_commands::schema::SchemaError),
+    #[error(
+        "there is nothing to migrate without DATABASE_URL: an embedded store is brought up to date when it is opened"
+    )]
+    NothingToMigrate,
+    #[error("{} cannot be written", path.display())]
+    NewMigration { path: std::path::PathBuf, source: std::io::Error },
+    #[error(transparent)]
     Purge(#[from] PurgeError),
     #[error("there is no plan \"{plan}\"; the settings have {known}")]
     UnknownPlan { plan: String, known: String },
@@ -42,7 +51,10 @@ pub enum OperatorError {
 }
 
 async fn open(settings: &Settings) -> Result<Opened, StartError> {
-    let dir = DataDir::beside(&settings.data_dir)?;
+    let dir = match settings.database.url {
+        None => DataDir::beside(&settings.data_dir)?,
+        Some(_) => DataDir::share(&settings.data_dir)?,
+    };
     Opened::open(settings, &dir).await
 }
 
@@ -134,7 +146,7 @@ pub async fn replay(settings: &Settings, name: &str) -> Result<(), OperatorError
     Ok(())
 }
 
-fn known(name: Option<&str>) -> Result<(), OperatorError> {
+pub fn known(name: Option<&str>) -> Result<(), OperatorError> {
     match name {
         Some(name) if !Models::NAMES.contains(&name) => Err(OperatorError::UnknownReadModel { name: name.to_owned() }),
         _ => Ok(()),

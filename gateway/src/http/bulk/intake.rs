@@ -12,6 +12,7 @@ use std::{
 use aws_lc_rs::digest;
 use starscreen_commands::{
     CommandError, Committed, Context,
+    append::Place,
     candidate::{self, NewResume, Upload, UploadedMany},
 };
 use starscreen_domain::{CandidateId, JobId, candidate::Contact, job::Job, usage::UsageError};
@@ -43,7 +44,7 @@ pub struct Taken {
     pub results: Vec<BulkUploadResult>,
     pub limit_reached: bool,
     pub remaining: Option<u32>,
-    pub position: u64,
+    pub place: Place,
 }
 
 /// One file of the archive, judged.
@@ -193,7 +194,7 @@ impl Intake<'_> {
     }
 }
 
-fn taken(judged: Vec<Judged>, Committed { output, position, .. }: Committed<UploadedMany>) -> Taken {
+fn taken(judged: Vec<Judged>, Committed { output, place, .. }: Committed<UploadedMany>) -> Taken {
     let accepted: HashMap<u32, CandidateId> = output.accepted.into_iter().collect();
     let mut limit_reached = false;
     let results = judged
@@ -217,5 +218,5 @@ fn taken(judged: Vec<Judged>, Committed { output, position, .. }: Committed<Uplo
             }
         })
         .collect();
-    Taken { results, limit_reached, remaining: output.remaining, position }
+    Taken { results, limit_reached, remaining: output.remaining, place }
 }

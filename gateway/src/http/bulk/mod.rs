@@ -99,7 +99,7 @@ async fn bulk_upload(
     let context = Context { urgent: false, ..request.context(caller, || form.hash(job)) };
     let intake = take_in_archive(app.clone(), caller, job, context, form);
     let taken = to_its_end(intake).await?;
-    let seen = Visible::wait(&app, &[visible::CANDIDATES, visible::USAGE], taken.position).await;
+    let seen = Visible::wait(&app, &[visible::CANDIDATES, visible::USAGE], taken.place).await;
     Ok((seen, axum::Json(answer(job, taken))).into_response())
 }
 

@@ -57,7 +57,7 @@ impl Keys {
 
     /// The tenant's unwrapped key; `None` when it was destroyed.
     async fn tenant_cipher(&self, tenant: TenantId) -> Result<Option<Cipher>, VaultError> {
-        let stored = self.registry.key(tenant.0).await.map_err(unavailable)?;
+        let stored = self.registry.key(tenant, tenant.0).await.map_err(unavailable)?;
         self.unwrap_tenant(&stored.ok_or(VaultError::NoKey(tenant.0))?)
     }
 
@@ -89,8 +89,9 @@ impl Vault for Keys {
         Ok((Arc::new(PersonKey { tenant, subject, cipher }), new))
     }
 
-    async fn subject_key(&self, subject: Uuid) -> Result<Option<Arc<dyn SubjectKey>>, VaultError> {
-        let stored = self.registry.key(subject).await.map_err(unavailable)?.ok_or(VaultError::NoKey(subject))?;
+    async fn subject_key(&self, tenant: TenantId, subject: Uuid) -> Result<Option<Arc<dyn SubjectKey>>, VaultError> {
+        let stored =
+            self.registry.key(tenant, subject).await.map_err(unavailable)?.ok_or(VaultError::NoKey(subject))?;
         let Some(wrapped) = stored.wrapped else { return Ok(None) };
         let Some(tenant_cipher) = self.tenant_cipher(stored.tenant_id).await? else { return Ok(None) };
         let key = PersonKey::unwrap(&tenant_cipher, stored.tenant_id, subject, &wrapped)?;

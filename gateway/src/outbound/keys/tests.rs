@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use chrono::Utc;
 use starscreen_commands::{
     append::{Append, Writer},
-    db::Db,
+    db::{Db, Scope},
 };
 use starscreen_domain::{
     Actor, ClaimId, CommandId, Event, EventId, Metadata, Recorded, Sealed, UserId, account::AccountEvent, sealed::Clear,
@@ -35,11 +35,16 @@ fn person(number: u128) -> Uuid {
     Uuid::from_u128(0xada_0000 + number)
 }
 
+/// Who belongs to whom here: the second person to the second tenant, all others to the first.
+fn tenant_of(subject: Uuid) -> TenantId {
+    tenant(if subject == person(2) { 2 } else { 1 })
+}
+
 impl Vaulted {
     async fn start() -> Self {
         let scratch = ScratchDir::new();
         let db = Db::open_sqlite(&scratch.path().join("write.db")).await.unwrap();
-        let writer = Writer::start(db.clone()).await.unwrap();
+        let writer = Writer::start(db.clone(), None).await.unwrap();
         let keys = Keys::new(&master(1), Registry::new(db.clone())).unwrap();
         let vaulted = Self { scratch, db, writer, keys };
         vaulted.register(tenant(1), person(1)).await;
@@ -58,7 +63,7 @@ impl Vaulted {
     }
 
     async fn change(&self, sql: &str, values: Vec<Uuid>) {
-        let mut tx = self.db.begin().await.unwrap();
+        let mut tx = self.db.begin(Scope::All).await.unwrap();
         let rows = tx.execute(sql, values.into_iter().map(Into::into).collect()).await.unwrap();
         assert_eq!(rows, 1);
         tx.commit().await.unwrap();
@@ -69,7 +74,7 @@ impl Vaulted {
     }
 
     async fn key(&self, subject: Uuid) -> Arc<dyn SubjectKey> {
-        self.keys.subject_key(subject).await.unwrap().unwrap()
+        self.keys.subject_key(tenant_of(subject), subject).await.unwrap().unwrap()
     }
 }
 
@@ -82,7 +87,8 @@ async fn what_was_sealed_at_registration_opens_after_a_restart() {
     assert_eq!(sealed.data.len(), 1 + 12 + NAME.len() + 16);
 
     let db = Db::open_sqlite(&vaulted.scratch.path().join("write.db")).await.unwrap();
-    let again = Keys::new(&master(1), Registry::new(db)).unwrap().subject_key(person(2)).await.unwrap().unwrap();
+    let again =
+        Keys::new(&master(1), Registry::new(db)).unwrap().subject_key(tenant(2), person(2)).await.unwrap().unwrap();
     assert_eq!(again.open_bytes("full_name", &sealed.data).unwrap(), NAME.as_bytes());
 }
 
@@ -144,7 +150,10 @@ async fn a_key_moved_to_another_person_or_tenant_does_not_unwrap() {
         vaulted.change(copy, vec![to, from]).await;
     }
     for moved in [person(1), person(2)] {
-        assert!(matches!(vaulted.keys.subject_key(moved).await.map(drop), Err(VaultError::DoesNotOpen)), "{moved}");
+        assert!(
+            matches!(vaulted.keys.subject_key(tenant_of(moved), moved).await.map(drop), Err(VaultError::DoesNotOpen)),
+            "{moved}"
+        );
     }
 }
 
@@ -153,14 +162,14 @@ async fn a_person_moved_to_another_tenant_does_not_unwrap() {
     let vaulted = Vaulted::start().await;
     vaulted.register(tenant(2), person(2)).await;
     vaulted.change("UPDATE subject_keys SET tenant_id = $2 WHERE subject_id = $1", vec![person(1), tenant(2).0]).await;
-    assert!(matches!(vaulted.keys.subject_key(person(1)).await.map(drop), Err(VaultError::DoesNotOpen)));
+    assert!(matches!(vaulted.keys.subject_key(tenant(2), person(1)).await.map(drop), Err(VaultError::DoesNotOpen)));
 }
 
 #[tokio::test]
 async fn another_master_key_opens_nothing() {
     let vaulted = Vaulted::start().await;
     let other = Keys::new(&master(2), Registry::new(vaulted.db.clone())).unwrap();
-    assert!(matches!(other.subject_key(person(1)).await.map(drop), Err(VaultError::DoesNotOpen)));
+    assert!(matches!(other.subject_key(tenant(1), person(1)).await.map(drop), Err(VaultError::DoesNotOpen)));
     assert_ne!(other.claim_id("ada@example.com"), vaulted.keys.claim_id("ada@example.com"));
 }
 
@@ -169,7 +178,7 @@ async fn a_destroyed_key_is_gone_with_the_next_call() {
     let vaulted = Vaulted::start().await;
     vaulted.key(person(1)).await;
     vaulted.destroy(person(1)).await;
-    assert!(vaulted.keys.subject_key(person(1)).await.unwrap().is_none());
+    assert!(vaulted.keys.subject_key(tenant(1), person(1)).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -177,14 +186,14 @@ async fn a_destroyed_tenant_takes_its_people_along() {
     let vaulted = Vaulted::start().await;
     vaulted.key(person(1)).await;
     vaulted.destroy(tenant(1).0).await;
-    assert!(vaulted.keys.subject_key(person(1)).await.unwrap().is_none());
+    assert!(vaulted.keys.subject_key(tenant(1), person(1)).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn a_person_who_never_had_a_key_is_an_error_and_not_erased() {
     let vaulted = Vaulted::start().await;
     assert!(
-        matches!(vaulted.keys.subject_key(person(5)).await.map(drop), Err(VaultError::NoKey(id)) if id == person(5))
+        matches!(vaulted.keys.subject_key(tenant(1), person(5)).await.map(drop), Err(VaultError::NoKey(id)) if id == person(5))
     );
 }
 
@@ -346,7 +355,7 @@ async fn an_unreadable_key_store_is_no_fault_of_the_events() {
     let email = vaulted.key(person(1)).await.seal("email", "ada@example.com").unwrap();
     vaulted.db.close().await;
     assert!(vaulted.keys.open(&mut [registered(tenant(1), email, None)]).await.is_err());
-    assert!(matches!(vaulted.keys.subject_key(person(1)).await.map(drop), Err(VaultError::Unavailable(_))));
+    assert!(matches!(vaulted.keys.subject_key(tenant(1), person(1)).await.map(drop), Err(VaultError::Unavailable(_))));
 }
 
 #[test]

@@ -1,0 +1,159 @@
+//! What works without being asked over HTTP: the sequencer, projectors, workers.
+
+use std::{sync::Arc, time::Duration};
+
+use starscreen_commands::{
+    ports::Llm,
+    sequencer::Sequencer,
+    workers::{LaneSettings, Ports, Workers},
+};
+use starscreen_domain::work::Lane;
+use starscreen_projections::Running;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Acting, DRAIN, Opened, Part, StartError, opened::sequencer_options};
+use crate::{config::Settings, data_dir::DataDir, outbound::extract::Extractor, sweep};
+
+/// A work item is given away again after this time without a report.
+const LEASE: Duration = Duration::from_mins(2);
+/// Calls that one work item may make, one after the other.
+const CALLS_AN_ITEM: u32 = 2;
+
+/// Parts of the product at work.
+#[derive(Default)]
+pub struct Background {
+    projectors: Vec<Running>,
+    stop_projectors: watch::Sender<bool>,
+    stop_workers: CancellationToken,
+    workers: TaskTracker,
+    /// Ends last: what the others still commit wants its place in history.
+    stop_relay: CancellationToken,
+    relay: TaskTracker,
+    /// Stores opened for a part alone.
+    own: Vec<Opened>,
+}
+
+impl Background {
+    /// Starts all of `parts` but the gateway over `opened`.
+    ///
+    /// # Errors
+    /// A [`StartError`] that says what is in the way.
+    pub async fn start(
+        settings: &Settings,
+        dir: &DataDir,
+        opened: &Opened,
+        parts: &[Part],
+        llm: Option<Arc<dyn Llm>>,
+    ) -> Result<Self, StartError> {
+        let mut background = Self::default();
+        for part in parts {
+            match (part, &llm) {
+                (Part::Relay, _) => background.relay(settings, opened)?,
+                (Part::Projectors(only), _) => background.projectors(settings, dir, opened, only.as_deref()).await?,
+                (Part::Workers(lanes), Some(llm)) => {
+                    background.workers(settings, dir, opened, lanes, Arc::clone(llm)).await?;
+                }
+                (Part::Workers(_) | Part::Gateway, _) => {}
+            }
+        }
+        Ok(background)
+    }
+
+    /// An embedded store gives positions itself.
+    fn relay(&mut self, settings: &Settings, opened: &Opened) -> Result<(), StartError> {
+        let Some(signals) = opened.write.signals.clone() else { return Ok(()) };
+        let process = format!("process {}", std::process::id());
+        Sequencer::start(sequencer_options(settings)?, signals, process, self.stop_relay.clone(), &self.relay);
+        Ok(())
+    }
+
+    async fn projectors(
+        &mut self,
+        settings: &Settings,
+        dir: &DataDir,
+        opened: &Opened,
+        only: Option<&str>,
+    ) -> Result<(), StartError> {
+        let own = self.acting(settings, dir, opened, Acting::Projector).await?;
+        let stop = self.stop_projectors.subscribe();
+        self.projectors.push(own.reads.start(own.feed.clone(), own.vault.clone(), only, &stop)?);
+        Ok(())
+    }
+
+    async fn workers(
+        &mut self,
+        settings: &Settings,
+        dir: &DataDir,
+        opened: &Opened,
+        lanes: &[Lane],
+        llm: Arc<dyn Llm>,
+    ) -> Result<(), StartError> {
+        let executable = std::env::current_exe().map_err(StartError::Executable)?;
+        let own = self.acting(settings, dir, opened, Acting::Worker).await?;
+        if settings.database.url.is_none() {
+            // Nobody else works here: whoever had a lease is gone.
+            own.write.queue.end_all_leases().await.map_err(starscreen_commands::CommandError::from)?;
+        }
+        let ports = Ports {
+            vault: own.vault.clone(),
+            objects: own.objects.clone(),
+            extractor: Arc::new(Extractor::new(executable, settings.workers.extract_parallel)),
+            llm,
+        };
+        let workers = Workers::new(own.write.bus.clone(), own.write.queue.clone(), ports);
+        let (objects, registry) = (own.objects.clone(), own.write.registry.clone());
+        let stop_sweep = self.stop_workers.clone();
+        self.workers.spawn(async move { stop_sweep.run_until_cancelled(sweep::run(&objects, &registry)).await });
+        for lane in lanes {
+            // The lease of what waits for the model is longer than the model may take.
+            let answers = Duration::from_secs(settings.openai.timeout_seconds) * CALLS_AN_ITEM;
+            let (parallel, lease) = match lane {
+                Lane::Extract => (settings.workers.extract_parallel, LEASE),
+                Lane::Rubric => (settings.workers.rubric_parallel, LEASE + answers),
+                Lane::Score => (settings.workers.score_parallel, LEASE + answers),
+                Lane::React => (settings.workers.react_parallel, LEASE),
+            };
+            workers.start(*lane, LaneSettings { parallel, lease }, self.stop_workers.clone(), &self.workers);
+        }
+        Ok(())
+    }
+
+    async fn acting(
+        &mut self,
+        settings: &Settings,
+        dir: &DataDir,
+        opened: &Opened,
+        acting: Acting,
+    ) -> Result<Opened, StartError> {
+        let own = opened.also(settings, dir, acting).await?;
+        if settings.database.url.is_some() {
+            self.own.push(own.clone());
+        }
+        Ok(own)
+    }
+
+    /// Lets what has begun come to its end, for a bounded time; what does not is taken up at the next start.
+    pub async fn stop(self) {
+        self.stop_workers.cancel();
+        self.workers.close();
+        if tokio::time::timeout(DRAIN, self.workers.wait()).await.is_err() {
+            tracing::warn!(
+                waited_ms = DRAIN.as_millis(),
+                "workers did not finish; their items are taken up again later"
+            );
+        }
+        let _ = self.stop_projectors.send(true); // nobody listens any more: they have stopped already
+        for projectors in self.projectors {
+            if let Err(error) = projectors.stopped().await {
+                tracing::error!(error = %error, "a projector ended by a panic");
+            }
+        }
+        self.stop_relay.cancel();
+        self.relay.close();
+        self.relay.wait().await;
+        for own in self.own {
+            own.close().await;
+        }
+    }
+}
