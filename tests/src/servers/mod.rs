@@ -12,6 +12,6 @@ mod postgres;
 mod supervised;
 
 pub use database::Database;
-pub use fetched::python;
+pub use fetched::{postgres_programs, python};
 pub use nats::{Nats, nats};
 pub use postgres::{Cluster, Postgres, PostgresOptions, postgres};

@@ -67,4 +67,7 @@ while runs && [ "$looks" -lt 100 ]; do
     sleep 0.05
 done
 crash
+if [ -r "$directory/data/postmaster.pid" ]; then # of a killed PostgreSQL: its mark in shared memory outlives it
+    ipcrm -m "$(sed -n '7s/.* //p' "$directory/data/postmaster.pid")" 2>/dev/null
+fi
 [ "$keep" = yes ] || rm -rf "$directory"
