@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, Permissions},
+    io::Read,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -212,7 +213,7 @@ async fn many_servers_run_side_by_side() {
     fs::write(report.with_extension("partial"), pids.join("\n")).unwrap();
     fs::rename(report.with_extension("partial"), report).unwrap();
     if std::env::var_os("TEST_WAITS").is_some() {
-        std::future::pending::<()>().await;
+        std::io::stdin().read_to_end(&mut vec![]).unwrap(); // the test that started this process, if it does not kill it
     }
     std::process::exit(3); // nothing is dropped
 }
@@ -240,7 +241,7 @@ impl Alone {
         Self { folder, command }
     }
 
-    /// Nothing is fetched yet, and nothing that is fetched in its place is found by others.
+    /// As on a fresh machine.
     fn with_nothing_fetched(mut self) -> Self {
         self.command.env("STARSCREEN_TEST_FETCHED", self.folder.join("fetched"));
         self
@@ -270,7 +271,7 @@ impl Alone {
         }
     }
 
-    /// Starts the servers, ends the process in `end`'s way, and waits until nothing is left of it.
+    /// Lets it start servers and end by itself, or kills it while it `waits`: nothing of it is left.
     fn leaves_nothing(mut self, waits: bool) {
         let report = self.folder.join("report");
         self.command.env("TEST_REPORT", &report);
@@ -278,7 +279,7 @@ impl Alone {
             self.command.env("TEST_WAITS", "");
         }
         let log = nats().log(); // only to wait with
-        let mut process = self.command.stdout(Stdio::null()).spawn().unwrap();
+        let mut process = self.command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let report = log.until_blocking("the servers run", || fs::read_to_string(&report).map_err(|e| e.to_string()));
         if waits {
             assert_ne!(fs::read_dir(self.folder.join("tmp")).unwrap().count(), 0);
