@@ -23,6 +23,8 @@ mod retry;
 mod servers;
 mod settings;
 mod slow_clients;
+mod stores;
+mod suite;
 mod tenancy;
 mod tokens;
 mod torture;
