@@ -4,6 +4,7 @@
 mod accounts;
 mod bulk;
 mod crash;
+mod deleted_job;
 mod demo;
 mod extraction;
 mod fairness;
