@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use sea_query::{SelectStatement, SqliteQueryBuilder};
 use sea_query_sqlx::SqlxBinder;
 use sqlx::{
-    AssertSqlSafe, FromRow, Sqlite, SqlitePool, Transaction,
+    AssertSqlSafe, Connection, FromRow, Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
@@ -60,7 +60,11 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .after_release(|connection, _| Box::pin(at_rest(connection)))
+            .connect_with(options.clone())
+            .await?;
         migrate(&writer).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
@@ -143,6 +147,15 @@ impl Tx {
             Self::Sqlite(tx) => tx.commit().await,
         }
     }
+}
+
+/// Whether the connection can be used again. SQLite ends a transaction by itself when the disk is full or fails; the
+/// rollback that sqlx then sends is refused, and it would believe for ever that the transaction is still open.
+async fn at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        connection.ping().await?; // a rollback that was sent is carried out before this is answered
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 /// Brings the schema up to date; `user_version` counts the migrations that are in.

@@ -200,3 +200,18 @@ async fn a_file_of_a_newer_version_is_refused() {
     let refused = ReadModels::open(directory.file()).await;
     assert!(matches!(refused, Err(ReadModelError::NewerSchema { found: 99, .. })));
 }
+
+#[tokio::test]
+async fn projectors_go_on_after_a_transaction_that_a_full_disk_has_ended() {
+    let (directory, log) = (Directory::new(), counted(2));
+    let models = directory.open().await;
+    let _running = start(&models, &log, None);
+    until_seen(&models, USAGE, 2).await;
+    let crate::db::Db::Sqlite { writer, .. } = &models.db;
+    let mut ended = writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    sqlx::raw_sql("ROLLBACK").execute(&mut *ended).await.unwrap(); // as SQLite does by itself, unknown to sqlx
+    drop(ended);
+    log.add(TENANT, usage(1).0, slots_reserved(1));
+    until_seen(&models, USAGE, 3).await;
+    assert_eq!(rows::<MonthlyUsage>(&models.db).await, expected::<MonthlyUsage>(&log));
+}
