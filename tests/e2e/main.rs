@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 mod accounts;
+mod bombs;
 mod bulk;
 mod crash;
+mod deleted_job;
 mod demo;
+mod disk_full;
 mod extraction;
 mod fairness;
 mod harness;

@@ -1,6 +1,7 @@
 //! A running product with its directory, checked when the test is over.
 
 use std::{
+    fs,
     path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock, Weak},
     thread,
@@ -83,6 +84,13 @@ impl TestApp {
     /// Of the process that answers.
     pub fn process_id(&self) -> u32 {
         self.servers().as_ref().expect("the server runs").gateway.process_id()
+    }
+
+    /// A figure of the server's memory, such as `VmHWM`, as the kernel of Linux counts it.
+    pub fn memory_kb(&self, key: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
+        let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).unwrap();
+        value.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// SIGKILL of all its processes, in the middle of whatever they do.
