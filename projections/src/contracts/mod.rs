@@ -25,6 +25,7 @@ pub mod postgres;
 pub mod reads;
 pub mod rebuild;
 pub mod runner;
+pub mod speed;
 pub mod tenancy;
 pub mod waiting;
 
@@ -115,6 +116,7 @@ macro_rules! postgres_contract_tests {
                 one_of_two_leads_and_the_other_does_not_even_read,
                 a_leader_that_is_stopped_is_replaced_and_writes_nothing_when_it_wakes_up,
                 a_leader_stopped_in_the_middle_of_a_transaction_holds_nobody_up,
+                two_who_both_believe_that_they_lead_fold_each_event_once,
                 rows_and_checkpoint_are_written_together_or_not_at_all,
                 two_rebuilds_that_begin_at_the_same_moment_are_one,
                 a_long_read_holds_up_the_switch_but_no_other_reader;
