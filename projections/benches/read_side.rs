@@ -13,9 +13,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn report(back_end: &str, store: &Store) {
-    for batch in [1_000, 5_000] {
-        let events_per_second = speed::rebuild(store, 40_000, batch).await;
-        println!("{back_end}: {events_per_second:.0} events/s rebuilt, {batch} at a time");
+    for under_way in [100, 8_000] {
+        let events_per_second = speed::rebuild(store, 40_000, under_way, 5_000).await;
+        println!("{back_end}: {events_per_second:.0} events/s rebuilt, {under_way} candidates under way at a time");
     }
     for waiters in [1, 32] {
         let [p50, p99] = speed::wait_elsewhere(store, waiters).await;

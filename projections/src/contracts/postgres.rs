@@ -388,14 +388,20 @@ pub async fn rows_and_checkpoint_are_written_together_or_not_at_all(store: Store
 pub async fn two_rebuilds_that_begin_at_the_same_moment_are_one(store: Store) {
     let log = two_tenants();
     log.slow_down(1);
+    let mut processes = vec![];
+    for _ in 0..4 {
+        processes.push(store.open_as(Role::Operator).await);
+    }
     for _ in 0..10 {
-        let mut begun = vec![];
-        for _ in 0..4 {
-            let (models, from) = (store.open_as(Role::Operator).await, source(&log));
-            begun.push(tokio::spawn(async move {
-                models.rebuild(CANDIDATES, from.feed, from.opener, RebuildOptions::default(), |_| {}).await
-            }));
-        }
+        let begun: Vec<_> = processes
+            .iter()
+            .map(|models| {
+                let (models, from) = (models.clone(), source(&log));
+                tokio::spawn(async move {
+                    models.rebuild(CANDIDATES, from.feed, from.opener, RebuildOptions::default(), |_| {}).await
+                })
+            })
+            .collect();
         let mut finished = 0;
         for rebuild in begun {
             match rebuild.await.unwrap() {

@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Store, fixtures::*, log::Log};
+use super::{Store, fixtures::*, log::Log, store::forget_all};
 use crate::RebuildOptions;
 
-/// Events a second of a rebuild of the candidates, who have five events each.
-pub async fn rebuild(store: &Store, events: u64, batch: usize) -> f64 {
+/// Events a second of a rebuild of the candidates, who have five events each, while `under_way` of them at a time are
+/// on their way. More than fit in a batch: each event is a row written.
+pub async fn rebuild(store: &Store, events: u64, under_way: u64, batch: usize) -> f64 {
     let log = Log::new();
-    // As they come in: many candidates are on their way at once.
-    for hundred in 0..events / 500 {
+    for first in (0..events / 5).step_by(usize::try_from(under_way).unwrap()) {
         for event in [uploaded(), extraction_started(), text_extracted(None), scoring_requested(), scored(Some(500))] {
-            for number in 0..100 {
-                log.add(TENANT, candidate(u128::from(hundred * 100 + number)).0, event.clone());
+            for number in first..first + under_way {
+                log.add(TENANT, candidate(u128::from(number)).0, event.clone());
             }
         }
     }
@@ -28,6 +28,7 @@ pub async fn rebuild(store: &Store, events: u64, batch: usize) -> f64 {
 pub async fn wait_elsewhere(store: &Store, waiters: usize) -> [Duration; 2] {
     let log = Log::new();
     let (here, there) = (store.open().await, store.open().await);
+    forget_all(&here.db).await;
     let _running = start(&there, &log, Some("jobs"));
     log.add(TENANT, job(1).0, job_created("Engineer"));
     until_seen(&there, "jobs", 1).await;
