@@ -53,31 +53,8 @@ pub enum SchemaError {
 /// Whoever migrates makes others wait; no two do it at once.
 const LOCK: i64 = 0x5354_4152_0001;
 
-/// Roles are of the whole server, so another database may make them at the same moment.
-const ROLES: &str = "DO $$
-DECLARE
-    wanted TEXT;
-BEGIN
-    FOREACH wanted IN ARRAY ARRAY['starscreen_owner', 'starscreen_gateway', 'starscreen_worker', 'starscreen_projector',
-        'starscreen_sequencer', 'starscreen_operator']
-    LOOP
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
-            BEGIN
-                EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
-            EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
-            END;
-        END IF;
-        IF NOT pg_has_role(current_user, wanted, 'MEMBER') OR NOT EXISTS (SELECT FROM pg_auth_members AS given
-            JOIN pg_roles AS granted ON granted.oid = given.roleid JOIN pg_roles AS member ON member.oid = given.member
-            WHERE granted.rolname = wanted AND member.rolname = current_user)
-        THEN
-            BEGIN
-                EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
-            EXCEPTION WHEN unique_violation OR internal_error OR insufficient_privilege THEN NULL;
-            END;
-        END IF;
-    END LOOP;
-END $$";
+/// Roles are of the whole server: another database may make them at the same moment.
+const ROLES: &str = include_str!("../migrations/postgres/roles.sql");
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS write.schema_migrations (
     version    BIGINT      PRIMARY KEY,
@@ -91,7 +68,7 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS write.schema_migrations (
 /// [`SchemaError`]; each migration is in as a whole or not at all.
 pub async fn up(url: &str) -> Result<Vec<&'static str>, SchemaError> {
     let mut connection = migrating(url).await?;
-    connection.execute(ROLES).await?;
+    connection.execute(sqlx::raw_sql(ROLES)).await?;
     connection.execute("CREATE SCHEMA IF NOT EXISTS write AUTHORIZATION starscreen_owner").await?;
     connection.execute("SET ROLE starscreen_owner").await?;
     connection.execute(TABLE).await?;

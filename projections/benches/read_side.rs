@@ -1,5 +1,5 @@
 //! How fast read models are rebuilt, and how soon who waits sees a write; on SQLite, and on PostgreSQL where
-//! STARSCREEN_TEST_POSTGRES names a server: `cargo bench -p starscreen-projections`.
+//! `STARSCREEN_TEST_POSTGRES` names a server: `cargo bench -p starscreen-projections`.
 
 use starscreen_projections::contracts::{Store, speed};
 

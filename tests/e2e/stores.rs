@@ -23,6 +23,12 @@ mod write_side {
     }
 
     starscreen_commands::contract_tests!(fresh());
+
+    mod of_several_processes {
+        use super::fresh;
+
+        starscreen_commands::postgres_contract_tests!(fresh());
+    }
 }
 
 mod read_side {

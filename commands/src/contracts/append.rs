@@ -95,7 +95,7 @@ async fn rows(store: &Store) -> Vec<i64> {
     store.db.fetch(Scope::All, SQL, vec![]).await.unwrap().into_iter().map(|(count,): (i64,)| count).collect()
 }
 
-fn a_tenant() -> TenantId {
+pub fn a_tenant() -> TenantId {
     TenantId(Uuid::now_v7())
 }
 

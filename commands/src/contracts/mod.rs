@@ -18,6 +18,7 @@ pub mod bus;
 pub mod crew;
 pub mod log;
 pub mod operations;
+pub mod postgres;
 pub mod quota;
 pub mod retry;
 pub mod scripted;
@@ -44,13 +45,24 @@ pub struct Store {
     again: Box<dyn Fn() -> BoxFuture<'static, WriteSide> + Send + Sync>,
     /// Removed with the store.
     directory: Option<PathBuf>,
+    /// Of PostgreSQL's.
+    url: String,
+    /// Stops the sequencer; an embedded store has none.
+    sequencer: CancellationToken,
     /// What else lives as long as the store.
     kept: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Store {
     pub fn new(write: WriteSide, again: impl Fn() -> BoxFuture<'static, WriteSide> + Send + Sync + 'static) -> Self {
-        Self { write, again: Box::new(again), directory: None, kept: None }
+        Self {
+            write,
+            again: Box::new(again),
+            directory: None,
+            url: String::new(),
+            sequencer: CancellationToken::new(),
+            kept: None,
+        }
     }
 
     /// The embedded store in a temporary directory of its own.
@@ -73,21 +85,28 @@ impl Store {
         let options = |role, max_connections| PostgresOptions { url: url.to_owned(), role, max_connections };
         let (operator, sequencer) = (options(Role::Operator, 12), options(Role::Sequencer, 1));
         let write = WriteSide::open_postgres(&operator, "contract@1").await.unwrap();
-        let stop = CancellationToken::new();
         let signals = write.signals.clone().unwrap();
+        let stop = CancellationToken::new();
         Sequencer::start(sequencer, signals, "contract".to_owned(), stop.clone(), &TaskTracker::new());
         let again = move || -> BoxFuture<'static, WriteSide> {
             let operator = operator.clone();
             Box::pin(async move { WriteSide::open_postgres(&operator, "contract@2").await.unwrap() })
         };
         let mut store = Self::new(write, again);
-        store.kept = Some(Box::new((stop.drop_guard(), kept)));
+        url.clone_into(&mut store.url);
+        store.sequencer = stop;
+        store.kept = Some(Box::new(kept));
         store
     }
 
     /// Where the embedded store's file lies.
     pub fn path(&self) -> Option<PathBuf> {
         self.directory.as_ref().map(|directory| directory.join("write.db"))
+    }
+
+    /// Where PostgreSQL has it.
+    pub fn url(&self) -> String {
+        self.url.clone()
     }
 
     /// The same database with connections, writer and states of its own.
@@ -106,10 +125,33 @@ impl Deref for Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
+        self.sequencer.cancel();
         if let Some(directory) = self.directory.take() {
             let _ = std::fs::remove_dir_all(directory); // what stays behind is in the system's temporary directory
         }
     }
+}
+
+/// The same for what only a store of several processes keeps.
+#[macro_export]
+macro_rules! postgres_contract_tests {
+    ($fresh:expr) => {
+        $crate::contract_tests! { $fresh;
+            postgres:
+                the_gateway_sees_the_tenants_that_it_names_and_no_others,
+                a_grouped_append_writes_for_the_tenants_that_it_names,
+                nobody_changes_or_deletes_events_or_positions,
+                an_older_transaction_holds_history_up_and_is_not_skipped,
+                many_processes_write_one_history_without_a_gap,
+                a_standby_takes_over_from_a_leader_that_is_gone,
+                a_leader_that_says_nothing_is_ended,
+                a_leader_whose_place_was_taken_gives_no_positions,
+                work_of_another_process_wakes_a_lane,
+                migrations_go_up_and_back_and_never_lose_events,
+                two_migrate_at_the_same_time,
+                opposite_orders_of_streams_end_well;
+        }
+    };
 }
 
 /// One test for each contract, over stores made by the given expression.

@@ -98,7 +98,7 @@ impl Db {
             Self::Postgres { pool, role } => {
                 let begin = AssertSqlSafe(postgres::begin_text(*role, &scope));
                 let patience = role.patience();
-                Ok(Tx::Postgres { tx: within(patience, pool.begin_with(begin)).await?, patience })
+                Ok(Tx::Postgres { tx: postgres::begin(pool, begin, patience).await?, patience })
             }
         }
     }

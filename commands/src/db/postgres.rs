@@ -2,13 +2,18 @@
 
 use std::{fmt::Write, time::Duration};
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{
+    AssertSqlSafe, Connection, PgPool, Postgres, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
 use super::{Db, OpenError, Scope};
 use crate::schema;
 
 /// Longest wait for a free connection.
 const ACQUIRE_WITHIN: Duration = Duration::from_millis(1_500);
+/// A connection that lay idle this long is tried before it is used: the server may have been restarted.
+const TRIED_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// Statements a connection keeps prepared.
 const MAX_PREPARED: usize = 256;
 
@@ -95,6 +100,15 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(ACQUIRE_WITHIN)
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
+                Box::pin(async move {
+                    if known.idle_for > TRIED_AFTER_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options.connect_options()?)
             .await?;
         Ok(Self::Postgres { pool, role: options.role })
@@ -112,6 +126,17 @@ pub(super) fn begin_text(role: Role, scope: &Scope) -> String {
         text.push('\'');
     }
     text
+}
+
+/// In a task of its own: a `begin` that is cut off leaves its connection in a transaction that sqlx knows nothing of.
+pub(super) async fn begin(
+    pool: &PgPool,
+    text: AssertSqlSafe<String>,
+    patience: Duration,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin_with(text).await });
+    within(patience, async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }).await
 }
 
 /// `($1, $2), ($3, $4)`, with the types of columns that a text does not turn into by itself.

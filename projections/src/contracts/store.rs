@@ -25,6 +25,7 @@ enum Place {
 
 impl Store {
     /// The embedded store in a temporary directory of its own.
+    #[expect(clippy::unused_async, reason = "stores are awaited, on whatever back end")]
     pub async fn sqlite() -> Self {
         Self(Place::Directory(std::env::temp_dir().join(format!("starscreen-projections-{}", Uuid::now_v7()))))
     }
@@ -105,13 +106,8 @@ impl Drop for Store {
                 let (server, text) = (server.clone(), format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
                 let dropping = std::thread::spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                    runtime.block_on(async {
-                        PgConnection::connect(&server)
-                            .await?
-                            .execute(AssertSqlSafe(text))
-                            .await
-                            .map_err(sqlx::Error::from)
-                    })?;
+                    runtime
+                        .block_on(async { PgConnection::connect(&server).await?.execute(AssertSqlSafe(text)).await })?;
                     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
                 });
                 let dropped = dropping.join().unwrap();

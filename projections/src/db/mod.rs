@@ -11,7 +11,8 @@ use std::time::Duration;
 use sea_query::{PostgresQueryBuilder, SelectStatement, SqliteQueryBuilder};
 use sea_query_sqlx::SqlxBinder;
 use sqlx::{
-    AssertSqlSafe, FromRow, Postgres, Sqlite, SqlitePool, Transaction, postgres::PgRow, raw_sql, sqlite::SqliteRow,
+    AssertSqlSafe, FromRow, Postgres, Sqlite, SqlitePool, Transaction, error::DatabaseError, postgres::PgRow, raw_sql,
+    sqlite::SqliteRow,
 };
 use starscreen_domain::TenantId;
 
@@ -214,5 +215,5 @@ impl Tx {
 /// Whether a statement gave up because others held what it needed.
 pub(crate) fn gave_up_waiting(error: &sqlx::Error) -> bool {
     const LOCK_NOT_AVAILABLE: &str = "55P03";
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }

@@ -1,6 +1,6 @@
 //! PostgreSQL: several processes, each acting in a role that may do no more than it has to.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use sea_query::{PostgresQueryBuilder, SelectStatement};
 use sea_query_sqlx::SqlxBinder;
@@ -113,7 +113,11 @@ impl Db {
             })
             .connect_with(connect_options.clone())
             .await?;
-        Ok(Self::Postgres(Server { pool, session: Session(connect_options), patience: options.role.patience() }))
+        Ok(Self::Postgres(Server {
+            pool,
+            session: Session(Arc::new(connect_options)),
+            patience: options.role.patience(),
+        }))
     }
 }
 
@@ -178,7 +182,7 @@ impl Server {
 
 /// How to get a connection of one's own beside the pool.
 #[derive(Clone)]
-pub(crate) struct Session(PgConnectOptions);
+pub(crate) struct Session(Arc<PgConnectOptions>);
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,7 +193,7 @@ impl fmt::Debug for Session {
 impl Session {
     /// A session that the server ends when it has heard nothing for `silence`.
     pub(crate) async fn start(&self, silence: Duration) -> Result<PgConnection, sqlx::Error> {
-        let options = self.0.clone().options([("idle_session_timeout", silence.as_millis())]);
+        let options = PgConnectOptions::clone(&self.0).options([("idle_session_timeout", silence.as_millis())]);
         PgConnection::connect_with(&options).await
     }
 }

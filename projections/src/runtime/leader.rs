@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_millis(1_500);
 /// Between two pings of a leader, and between two tries of who stands by.
 const BEAT: Duration = Duration::from_millis(250);
 /// A ping without an answer for so long ends leading here before the server does it there.
-const UNANSWERED: Duration = Duration::from_millis(1_000);
+const UNANSWERED: Duration = Duration::from_secs(1);
 
 /// A projector's side of its seat: whether this process leads it, and whether it wants to.
 pub(crate) struct Leading(Option<Candidacy>);
