@@ -20,8 +20,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Statements a connection keeps prepared: the writer has one for each number of rows.
 const MAX_PREPARED: usize = 256;
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_write.sql"), include_str!("../migrations/0002_operations.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_write.sql"),
+    include_str!("../migrations/0002_operations.sql"),
+    include_str!("../migrations/0003_outages.sql"),
+];
 
 /// Where the write side keeps its tables.
 #[derive(Clone)]

@@ -65,9 +65,7 @@ impl OpenAi {
     async fn ask(&self, wanted: Wanted<'_>) -> Result<client::Answer, LlmError> {
         let permit = self.breaker.admit()?;
         match self.client.complete(wanted).await {
-            Err(LlmError::Unavailable { reason, retry_after }) => {
-                Err(LlmError::Unavailable { reason, retry_after: permit.failed(retry_after).or(retry_after) })
-            }
+            Err(LlmError::Unavailable { reason, retry_after }) => Err(permit.failed(reason, retry_after)),
             answer => {
                 permit.succeeded();
                 answer
