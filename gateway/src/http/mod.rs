@@ -1,6 +1,7 @@
 //! The HTTP interface: every route on one page.
 
 mod accounts;
+mod arriving;
 mod bulk;
 mod caller;
 mod candidates;
