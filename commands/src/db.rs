@@ -52,6 +52,18 @@ impl Db {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version of this program.
     pub async fn open_sqlite(path: &Path) -> Result<Self, OpenError> {
+        Self::open(path, Schema::Upgrade).await
+    }
+
+    /// The same without upgrading: for who works beside a server that may be of an older version.
+    ///
+    /// # Errors
+    /// As [`Db::open_sqlite`], and when the file was written by an older version.
+    pub async fn open_current_sqlite(path: &Path) -> Result<Self, OpenError> {
+        Self::open(path, Schema::Current).await
+    }
+
+    async fn open(path: &Path, schema: Schema) -> Result<Self, OpenError> {
         // Connections live as long as the pool: reopened ones would have to prepare every statement again. They are not
         // tried before use: a file does not hang up.
         let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).test_before_acquire(false);
@@ -67,7 +79,7 @@ impl Db {
             .after_release(|connection, _| Box::pin(at_rest(connection)))
             .connect_with(options.clone())
             .await?;
-        migrate(&writer).await?;
+        migrate(&writer, schema).await?;
         let readers = pool().max_connections(MAX_READERS).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
     }
@@ -173,15 +185,31 @@ pub enum OpenError {
     Database(#[from] sqlx::Error),
     #[error("the write store was written by a newer version (schema {found}, this program knows {known})")]
     TooNew { found: i64, known: usize },
+    #[error(
+        "the write store is of an older version (schema {found}, this program knows {known}); \
+         start this version's server, which brings it up to date"
+    )]
+    TooOld { found: i64, known: usize },
+}
+
+/// What is done about the schema of an older version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Schema {
+    Upgrade,
+    /// Nothing, since that version's server may still run: it is refused. A file that is new gets its schema.
+    Current,
 }
 
 /// Brings the schema up to date; `user_version` counts the migrations that are in.
-async fn migrate(writer: &SqlitePool) -> Result<(), OpenError> {
+async fn migrate(writer: &SqlitePool, schema: Schema) -> Result<(), OpenError> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *tx).await?;
     let done = usize::try_from(found).unwrap_or(usize::MAX);
     if done > MIGRATIONS.len() {
         return Err(OpenError::TooNew { found, known: MIGRATIONS.len() });
+    }
+    if schema == Schema::Current && (1..MIGRATIONS.len()).contains(&done) {
+        return Err(OpenError::TooOld { found, known: MIGRATIONS.len() });
     }
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
         sqlx::raw_sql(*migration).execute(&mut *tx).await?;

@@ -31,6 +31,14 @@ impl WriteSide {
         Self::over(Db::open_sqlite(path).await?, source).await
     }
 
+    /// The same beside a server that may be of an older version, whose store is then refused and not upgraded.
+    ///
+    /// # Errors
+    /// As [`WriteSide::open`], and when the file was written by an older version.
+    pub async fn open_current(path: &Path, source: &str) -> Result<Self, OpenError> {
+        Self::over(Db::open_current_sqlite(path).await?, source).await
+    }
+
     /// The same over a database that is open already.
     ///
     /// # Errors

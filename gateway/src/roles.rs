@@ -82,13 +82,28 @@ impl Opened {
     /// # Errors
     /// A [`StartError`] that says what is in the way.
     pub async fn open(settings: &Settings, dir: &DataDir) -> Result<Self, StartError> {
+        Self::opened(settings, dir, true).await
+    }
+
+    /// For verbs, beside a server that may be of an older version: what is not of this one is refused and left as it is.
+    ///
+    /// # Errors
+    /// A [`StartError`] that says what is in the way.
+    pub async fn open_current(settings: &Settings, dir: &DataDir) -> Result<Self, StartError> {
+        Self::opened(settings, dir, false).await
+    }
+
+    async fn opened(settings: &Settings, dir: &DataDir, upgrade: bool) -> Result<Self, StartError> {
         let master = dir.master_key(&settings.keys)?;
         // SQLite gives its side files the mode of the database.
         for database in [WRITE_DB, READ_DB] {
             dir.keep_private(database)?;
         }
-        let write = WriteSide::open(&dir.write_db(), SOURCE).await?;
-        let reads = ReadModels::open(dir.read_db()).await?;
+        let (write, reads) = if upgrade {
+            (WriteSide::open(&dir.write_db(), SOURCE).await?, ReadModels::open(dir.read_db()).await?)
+        } else {
+            (WriteSide::open_current(&dir.write_db(), SOURCE).await?, ReadModels::open_current(dir.read_db()).await?)
+        };
         let vault = Arc::new(Keys::new(&master, write.registry.clone())?);
         let objects = Arc::new(ObjectFiles::in_directory(&dir.objects())?);
         let feed = Arc::new(LogFeed(write.log.clone()));

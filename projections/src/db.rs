@@ -51,6 +51,15 @@ impl Db {
     /// Opens the file of the embedded store, and creates or upgrades it. Not durable on every commit: a lost tail is
     /// projected again.
     pub(crate) async fn open_sqlite(path: &Path) -> Result<Self, ReadModelError> {
+        Self::open(path, Schema::Upgrade).await
+    }
+
+    /// The same without upgrading: for who works beside a server that may be of an older version.
+    pub(crate) async fn open_current_sqlite(path: &Path) -> Result<Self, ReadModelError> {
+        Self::open(path, Schema::Current).await
+    }
+
+    async fn open(path: &Path, schema: Schema) -> Result<Self, ReadModelError> {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(ReadModelError::Directory)?;
         }
@@ -61,7 +70,7 @@ impl Db {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT);
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        migrate(&writer).await?;
+        migrate(&writer, schema).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
     }
@@ -145,13 +154,24 @@ impl Tx {
     }
 }
 
+/// What is done about the schema of an older version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Schema {
+    Upgrade,
+    /// Nothing, since that version's server may still run: it is refused. A file that is new gets its schema.
+    Current,
+}
+
 /// Brings the schema up to date; `user_version` counts the migrations that are in.
-async fn migrate(writer: &SqlitePool) -> Result<(), ReadModelError> {
+async fn migrate(writer: &SqlitePool, schema: Schema) -> Result<(), ReadModelError> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *tx).await?;
     let done = usize::try_from(found).unwrap_or(usize::MAX);
     if done > MIGRATIONS.len() {
         return Err(ReadModelError::NewerSchema { found, known: MIGRATIONS.len() });
+    }
+    if schema == Schema::Current && (1..MIGRATIONS.len()).contains(&done) {
+        return Err(ReadModelError::OlderSchema { found, known: MIGRATIONS.len() });
     }
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
         sqlx::raw_sql(*migration).execute(&mut *tx).await?;

@@ -16,6 +16,10 @@ pub enum ReadModelError {
         "the read models were written by a newer version (schema {found}, this program knows {known}); start that version, or delete them and they are rebuilt"
     )]
     NewerSchema { found: i64, known: usize },
+    #[error(
+        "the read models are of an older version (schema {found}, this program knows {known}); start this version's server, which brings them up to date"
+    )]
+    OlderSchema { found: i64, known: usize },
     #[error("the history is not available")]
     Feed(#[from] FeedError),
     #[error("position {expected} is missing from the history, which goes on at {found}")]

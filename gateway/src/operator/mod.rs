@@ -43,7 +43,7 @@ pub enum OperatorError {
 
 async fn open(settings: &Settings) -> Result<Opened, StartError> {
     let dir = DataDir::beside(&settings.data_dir)?;
-    Opened::open(settings, &dir).await
+    Opened::open_current(settings, &dir).await
 }
 
 /// The effective settings, one a line.

@@ -200,3 +200,17 @@ async fn a_file_of_a_newer_version_is_refused() {
     let refused = ReadModels::open(directory.file()).await;
     assert!(matches!(refused, Err(ReadModelError::NewerSchema { found: 99, .. })));
 }
+
+#[tokio::test]
+async fn a_file_of_an_older_version_is_left_to_its_server() {
+    let directory = Directory::new();
+    ReadModels::open_current(directory.file()).await.unwrap().close().await;
+    let models = ReadModels::open_current(directory.file()).await.unwrap();
+    let crate::db::Db::Sqlite { writer, .. } = &models.db;
+    sqlx::raw_sql("PRAGMA user_version = 1").execute(writer).await.unwrap();
+    models.close().await;
+    for _ in 0..2 {
+        let refused = ReadModels::open_current(directory.file()).await;
+        assert!(matches!(refused, Err(ReadModelError::OlderSchema { found: 1, .. })));
+    }
+}
