@@ -285,6 +285,8 @@ async fn an_archive_waits_behind_single_uploads_although_its_rubric_came_later()
     let urgent: Vec<&Value> =
         listed.iter().filter(|item| item["urgent"] == true).map(|item| &item["subject"]).collect();
     assert_eq!(urgent, [&json!(alone)], "{listed:#?}");
+    app.operate(&["queue", "resume", "score"]).succeeded();
+    account.settled_candidates(&job, 4).await;
 }
 
 #[tokio::test]
