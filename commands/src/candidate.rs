@@ -47,8 +47,7 @@ pub struct Uploaded {
 /// [`CommandError::NotFound`] for an unknown job, [`starscreen_domain::usage::UsageError::LimitReached`] without a
 /// free slot.
 pub async fn upload_resume(bus: &Bus, context: Context, upload: Upload) -> Result<Committed<Uploaded>, CommandError> {
-    let at = context.at;
-    let tenant = context.tenant;
+    let (tenant, at, urgent) = (context.tenant, context.at, context.urgent);
     bus.commit(context.in_turn(), move |unit| {
         let Upload { candidate, key, mut command } = upload.clone();
         Box::pin(async move {
@@ -60,7 +59,13 @@ pub async fn upload_resume(bus: &Bus, context: Context, upload: Upload) -> Resul
             let content_hash = command.content_hash.clone();
             unit.decide::<Candidate>(candidate, command).await?;
             unit.add_key(key);
-            unit.add_candidate(NewCandidate { candidate_id: candidate, tenant_id: tenant, job_id: job, content_hash });
+            unit.add_candidate(NewCandidate {
+                candidate_id: candidate,
+                tenant_id: tenant,
+                job_id: job,
+                content_hash,
+                urgent,
+            });
             let remaining = unit.state::<Usage>(usage_id).await?.remaining();
             let task = unit.work_ids().first().copied().unwrap_or_default();
             Ok(Uploaded { candidate, job, task, remaining })
@@ -286,7 +291,8 @@ pub async fn retry(
     .await
 }
 
-/// Scores a candidate once more by the job's rubric, although it has a score. Costs no slot.
+/// Scores a candidate once more by the job's rubric, although it has a score. Costs no slot, and is not urgent: it has
+/// a score to look at.
 ///
 /// # Errors
 /// [`CommandError::NotFound`], or a [`CandidateError`] when there is no text yet or it has failed.
@@ -296,7 +302,7 @@ pub async fn rescore(
     job: JobId,
     candidate: CandidateId,
 ) -> Result<Committed<()>, CommandError> {
-    bus.commit(context, move |unit| {
+    bus.commit(Context { urgent: false, ..context }, move |unit| {
         Box::pin(async move {
             let rubric_version = job::present(unit, job).await?.current_rubric();
             present(unit, job, candidate).await?;
@@ -324,7 +330,7 @@ pub async fn upload_resumes(
     job: JobId,
     uploads: Vec<(u32, Upload)>,
 ) -> Result<Committed<UploadedMany>, CommandError> {
-    let (tenant, at) = (context.tenant, context.at);
+    let (tenant, at, urgent) = (context.tenant, context.at, context.urgent);
     bus.commit(context.in_turn(), move |unit| {
         let uploads = uploads.clone();
         Box::pin(async move {
@@ -348,6 +354,7 @@ pub async fn upload_resumes(
                     tenant_id: tenant,
                     job_id: job,
                     content_hash,
+                    urgent,
                 });
                 accepted.push((entry, candidate));
             }

@@ -1,7 +1,7 @@
 //! What operators see of the work, and how they take up again what was given up. Ending work is in
 //! [`crate::workers::purge`].
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use starscreen_domain::{
@@ -263,6 +263,37 @@ pub struct StoreCheck {
 /// When the database fails.
 pub async fn newest_position(queue: &WorkQueue) -> Result<u64, CommandError> {
     Ok(read_head(queue.db()).await?)
+}
+
+/// The process that gives history its order on PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Leader {
+    pub process: String,
+    pub silent_for: Duration,
+    /// Committed events that wait for their position.
+    pub waiting: u64,
+}
+
+/// A leader says so several times a second.
+pub const SILENT_TOO_LONG: Duration = Duration::from_secs(5);
+
+impl Leader {
+    pub fn is_silent(&self) -> bool {
+        self.silent_for > SILENT_TOO_LONG
+    }
+}
+
+/// `None`: nobody has ever led. An embedded store needs no leader.
+///
+/// # Errors
+/// When the database fails.
+pub async fn leader(queue: &WorkQueue, log: &Log) -> Result<Option<Leader>, CommandError> {
+    const SQL: &str = "SELECT process, CAST(extract(epoch FROM clock_timestamp() - heartbeat_at) * 1000 AS BIGINT)
+        FROM leaders WHERE name = 'sequencer'";
+    let rows: Vec<(String, i64)> = queue.db().fetch(Scope::All, SQL, vec![]).await?;
+    let Some((process, silent_ms)) = rows.into_iter().next() else { return Ok(None) };
+    let silent_for = Duration::from_millis(u64::try_from(silent_ms).unwrap_or(0));
+    Ok(Some(Leader { process, silent_for, waiting: log.unplaced().await? }))
 }
 
 /// Reads the whole file: takes a second a gigabyte or so.

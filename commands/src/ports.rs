@@ -165,6 +165,9 @@ pub enum LlmError {
     /// Busy, down or cut off: try again, not before the time it asked for.
     #[error("the model is unavailable: {reason}")]
     Unavailable { reason: String, retry_after: Option<Duration> },
+    /// Down, or it asked for a pause: no call passes before `wait` is over. `is_down`: it failed several times in a row.
+    #[error("the model is unavailable: {reason}")]
+    Held { reason: String, wait: Duration, is_down: bool },
     /// It refuses for a reason that no other try mends: a bad key, no credit, an unknown model.
     #[error("the model refuses to work: {reason}")]
     Refused { reason: String },

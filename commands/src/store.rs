@@ -377,12 +377,12 @@ impl Registry {
         job: JobId,
         after: CandidateId,
         limit: u32,
-    ) -> Result<Vec<CandidateId>, sqlx::Error> {
-        const SQL: &str = "SELECT candidate_id FROM candidate_index
+    ) -> Result<Vec<(CandidateId, bool)>, sqlx::Error> {
+        const SQL: &str = "SELECT candidate_id, urgent FROM candidate_index
             WHERE tenant_id = $1 AND job_id = $2 AND candidate_id > $3 ORDER BY candidate_id LIMIT $4";
         let values = vec![tenant.0.into(), job.0.into(), after.0.into(), i64::from(limit).into()];
-        let rows: Vec<(Uuid,)> = self.db.fetch(Scope::of(tenant), SQL, values).await?;
-        Ok(rows.into_iter().map(|(id,)| CandidateId(id)).collect())
+        let rows: Vec<(Uuid, i64)> = self.db.fetch(Scope::of(tenant), SQL, values).await?;
+        Ok(rows.into_iter().map(|(id, urgent)| (CandidateId(id), urgent != 0)).collect())
     }
 
     /// Whether a candidate with this id was ever taken in; a blob without one is an orphan.

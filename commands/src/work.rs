@@ -35,11 +35,24 @@ pub struct Claimed {
     pub attempts: u32,
     /// When it was asked for.
     pub asked_at: DateTime<Utc>,
+    /// Since when the system that it needs has been down for it.
+    pub failing_since: Option<DateTime<Utc>>,
     /// Why the last try failed.
     pub last_error: Option<String>,
     pub correlation_id: Uuid,
     /// The event that asked.
     pub causation_id: Uuid,
+}
+
+/// What a try that did not succeed says of its item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// The fault may be its own.
+    Counted,
+    /// The system that it needs is down.
+    Down,
+    /// Nothing.
+    NotCounted,
 }
 
 /// How a lane stands.
@@ -94,7 +107,8 @@ const READY: &str = "WITH RECURSIVE tenants (tenant_id) AS (
         SELECT tenant_id, in_flight FROM waiting WHERE first_free <= $3 ORDER BY in_flight, first_free LIMIT $4
     )
     SELECT item.id, item.urgent, item.tenant_id, item.subject, item.task, item.attempts,
-        item.correlation_id, item.causation_id, item.created_at_ms, item.last_error, item.free_at_ms, chosen.in_flight
+        item.correlation_id, item.causation_id, item.created_at_ms, item.failing_since_ms, item.last_error,
+        item.free_at_ms, chosen.in_flight
     FROM chosen JOIN work AS item ON item.id IN (
         SELECT own.id FROM work AS own
         WHERE own.lane = $1 AND own.urgent = $2 AND own.tenant_id = chosen.tenant_id AND own.free_at_ms <= $3
@@ -113,6 +127,7 @@ struct Ready {
     correlation_id: Uuid,
     causation_id: Uuid,
     created_at_ms: i64,
+    failing_since_ms: Option<i64>,
     last_error: Option<String>,
     free_at_ms: i64,
     /// Items of the tenant that are given away.
@@ -126,6 +141,7 @@ where
     String: Decode<'r, R::Database> + Type<R::Database>,
     Option<String>: Decode<'r, R::Database> + Type<R::Database>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
+    Option<i64>: Decode<'r, R::Database> + Type<R::Database>,
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
         Ok(Self {
@@ -138,6 +154,7 @@ where
             correlation_id: row.try_get("correlation_id")?,
             causation_id: row.try_get("causation_id")?,
             created_at_ms: row.try_get("created_at_ms")?,
+            failing_since_ms: row.try_get("failing_since_ms")?,
             last_error: row.try_get("last_error")?,
             free_at_ms: row.try_get("free_at_ms")?,
             in_flight: row.try_get("in_flight")?,
@@ -195,6 +212,7 @@ impl WorkQueue {
                 task,
                 attempts: u32::try_from(item.attempts).unwrap_or(u32::MAX),
                 asked_at: DateTime::from_timestamp_millis(item.created_at_ms).unwrap_or_default(),
+                failing_since: item.failing_since_ms.and_then(DateTime::from_timestamp_millis),
                 last_error: item.last_error,
                 correlation_id: item.correlation_id,
                 causation_id: item.causation_id,
@@ -212,8 +230,7 @@ impl WorkQueue {
         self.db.fetch(Scope::All, READY, vec![lane.name().into(), urgent.into(), now.into(), limit.into()]).await
     }
 
-    /// Gives an item back, to be tried again after `pause`. `counts`: the try was one of its attempts.
-    /// False when the lease was lost.
+    /// Gives an item back, to be tried again after `pause`. False when the lease was lost.
     ///
     /// # Errors
     /// When the database fails; the lease then ends by itself.
@@ -222,15 +239,23 @@ impl WorkQueue {
         lease: Lease,
         pause: Duration,
         reason: &str,
-        counts: bool,
+        tried: Tried,
     ) -> Result<bool, sqlx::Error> {
-        const SQL: &str = "UPDATE work SET lease = NULL, free_at_ms = $1, attempts = attempts + $2, last_error = $3
-            WHERE id = $4 AND lease = $5";
-        let free_at = Utc::now().timestamp_millis().saturating_add(millis(pause));
+        const SQL: &str = "UPDATE work SET lease = NULL, free_at_ms = $1, attempts = attempts + $2, last_error = $3,
+                failing_since_ms = CASE WHEN $2 = 0 THEN COALESCE(failing_since_ms, $4) END
+            WHERE id = $5 AND lease = $6";
+        let now = Utc::now().timestamp_millis();
+        let free_at = now.saturating_add(millis(pause));
         let reason: String = reason.chars().filter(|c| *c != '\0').take(MAX_REASON_CHARS).collect();
         let mut tx = self.db.begin(Scope::All).await?;
-        let values =
-            vec![free_at.into(), i64::from(counts).into(), reason.into(), lease.work_id.into(), lease.attempt.0.into()];
+        let values = vec![
+            free_at.into(),
+            i64::from(tried == Tried::Counted).into(),
+            reason.into(),
+            (tried == Tried::Down).then_some(now).into(),
+            lease.work_id.into(),
+            lease.attempt.0.into(),
+        ];
         let touched = tx.execute(SQL, values).await?;
         tx.commit().await?;
         Ok(touched > 0)
@@ -246,6 +271,19 @@ impl WorkQueue {
         let touched = tx.execute(sql, vec![lease.work_id.into(), lease.attempt.0.into()]).await?;
         tx.commit().await?;
         Ok(touched > 0)
+    }
+
+    /// Whether the same was asked for again since.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_asked_again(&self, item: &Claimed) -> Result<bool, sqlx::Error> {
+        const SQL: &str = "SELECT own.id FROM work AS own JOIN work AS later ON later.lane = own.lane
+                AND later.subject = own.subject AND later.task = own.task
+                AND (later.created_at_ms, later.id) > (own.created_at_ms, own.id)
+            WHERE own.id = $1 LIMIT 1";
+        let later: Vec<(Uuid,)> = self.db.fetch(Scope::All, SQL, vec![item.lease.work_id.into()]).await?;
+        Ok(!later.is_empty())
     }
 
     /// Prolongs a lease. False when it was lost.
@@ -315,6 +353,18 @@ impl WorkQueue {
         tx.commit().await?;
         self.wakes.wake(lane);
         Ok(touched > 0)
+    }
+
+    /// Ends a pause that a worker made when nothing is left to try after it. False when there was none to end.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mended_if_empty(&self, lane: Lane) -> Result<bool, sqlx::Error> {
+        const SQL: &str = "SELECT lane FROM lane_pauses WHERE lane = $1 AND until_ms <= $2
+            AND NOT EXISTS (SELECT id FROM work WHERE work.lane = lane_pauses.lane)";
+        let now = Utc::now().timestamp_millis();
+        let over: Vec<(String,)> = self.db.fetch(Scope::All, SQL, vec![lane.name().into(), now.into()]).await?;
+        if over.is_empty() { Ok(false) } else { self.mended(lane).await }
     }
 
     /// The lane's pause, over or not.

@@ -38,6 +38,15 @@ impl WriteSide {
         Self::over(Db::open_sqlite(path).await?, source, None, CancellationToken::new(), TaskTracker::new()).await
     }
 
+    /// The same beside a server that may be of an older version, whose store is then refused and not upgraded.
+    ///
+    /// # Errors
+    /// As [`WriteSide::open`], and when the file was written by an older version.
+    pub async fn open_current(path: &Path, source: &str) -> Result<Self, OpenError> {
+        let db = Db::open_current_sqlite(path).await?;
+        Self::over(db, source, None, CancellationToken::new(), TaskTracker::new()).await
+    }
+
     /// Connects to PostgreSQL.
     ///
     /// # Errors

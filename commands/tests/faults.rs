@@ -119,6 +119,19 @@ async fn a_store_of_a_newer_program_is_refused() {
     assert!(refused.is_err_and(|error| error.to_string().contains("schema 99")));
 }
 
+/// Its server may still run, and could not start again.
+#[tokio::test]
+async fn a_store_of_an_older_program_is_left_to_its_server() {
+    let store = Store::sqlite().await;
+    let path = store.path().unwrap();
+    starscreen_commands::WriteSide::open_current(&path, "test@1").await.unwrap().close().await;
+    pragma(&store, "PRAGMA user_version = 1").await;
+    for _ in 0..2 {
+        let refused = starscreen_commands::WriteSide::open_current(&path, "test@1").await;
+        assert!(refused.is_err_and(|error| error.to_string().contains("older version (schema 1")));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_opens_again_where_it_was_closed() {
     let store = Store::sqlite().await;

@@ -22,6 +22,10 @@ pub enum ReadModelError {
     OlderSchema { found: i64, known: usize },
     #[error("the schema of the read models is at version {found}, and this program knows {known}; update this program")]
     NewerSchema { found: i64, known: usize },
+    #[error(
+        "the read models are of an older version (schema {found}, this program knows {known}); start this version's server, which brings them up to date"
+    )]
+    OlderFile { found: i64, known: usize },
     #[error("the history is not available")]
     Feed(#[from] FeedError),
     #[error("position {expected} is missing from the history, which goes on at {found}")]

@@ -100,6 +100,15 @@ impl ReadModels {
         Ok(Self { db: Db::open_postgres(&options).await?, checkpoints: Arc::clone(&self.checkpoints) })
     }
 
+    /// The same beside a server that may be of an older version, whose file is then refused and not upgraded.
+    ///
+    /// # Errors
+    /// As [`ReadModels::open`], and when the file was written by an older version.
+    pub async fn open_current(path: impl AsRef<Path>) -> Result<Self, ReadModelError> {
+        let db = Db::open_current_sqlite(path.as_ref()).await?;
+        Ok(Self { db, checkpoints: Arc::new(Checkpoints::new()) })
+    }
+
     /// Closes all connections; for tidy ends, such as before the file is copied.
     pub async fn close(&self) {
         self.db.close().await;

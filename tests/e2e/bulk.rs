@@ -254,3 +254,49 @@ async fn an_archive_of_more_than_a_hundred_megabytes_is_refused() {
     // A single resume keeps its own bound.
     account.upload(&job, &Resume::new("huge.pdf", vec![b' '; 11 << 20])).send().await.expect(413);
 }
+
+/// As the usual order has it: the job is created, and its archive uploaded at once.
+#[tokio::test]
+async fn an_archive_waits_behind_single_uploads_although_its_rubric_came_later() {
+    let app = TestApp::start(&product_binary());
+    let account = app.client().account().await;
+    for lane in ["rubric", "score"] {
+        app.operate(&["queue", "pause", lane, "--reason", "later"]).succeeded();
+    }
+    let job = account.create_job("Engineer", "Builds services with Rust.").await;
+    let taken = upload(&account, &job, &of_resumes(3)).send().await.expect(200).json();
+    assert_eq!(taken["processed_count"], 3);
+    let alone = account.take_in(&job, &Resume::unique()).await;
+    let length = |lane: &str| app.operate(&["queue", "length", lane]).succeeded().stdout.trim().to_owned();
+    let read = async || if length("extract") == "0" { Ok(()) } else { Err("not all is read".to_owned()) };
+    app.log().until("all is read", read).await;
+    app.operate(&["queue", "resume", "rubric"]).succeeded();
+    let wait = async || if length("score") == "4" { Ok(()) } else { Err(length("score")) };
+    app.log().until("all wait for a score", wait).await;
+    let listed = app.operate(&["queue", "list", "score", "--json"]).succeeded().stdout;
+    let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
+    let urgent: Vec<&Value> =
+        listed.iter().filter(|item| item["urgent"] == true).map(|item| &item["subject"]).collect();
+    assert_eq!(urgent, [&json!(alone)], "{listed:#?}");
+    app.operate(&["queue", "resume", "score"]).succeeded();
+    account.settled_candidates(&job, 4).await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_in_the_middle_of_an_archive_leaves_nothing() {
+    let app = TestApp::start(&product_binary());
+    let account = app.client().account().await;
+    let job = account.ready_job().await;
+    let bytes = account.upload_bytes(&job, &of_resumes(3));
+    let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(bytes[..at].to_vec()).unwrap().replace("/candidates ", "/candidates/bulk-upload-zip ");
+    let bytes = [head.as_bytes(), &bytes[at..]].concat();
+    for part in 1..8 {
+        let mut stream = tokio::net::TcpStream::connect(account.address()).await.unwrap();
+        let sent = at + 40 + (bytes.len() - at - 50) * part / 7;
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &bytes[..sent]).await.unwrap();
+    }
+    upload(&account, &job, &of_resumes(1)).send().await.expect(200);
+    account.settled_candidates(&job, 1).await;
+    assert_eq!((account.candidates(&job).await.len(), stored(&app, &account)), (1, (1, 0)));
+}

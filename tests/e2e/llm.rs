@@ -172,8 +172,6 @@ async fn an_answer_that_is_broken_as_a_whole_is_asked_for_again() {
         ("NaN", Reply::Respelled(|answer| answer.replace("\"score\":90", "\"score\":NaN")), schema),
         ("beyond numbers", Reply::Respelled(|answer| answer.replace("\"score\":90", "\"score\":1e999")), schema),
         ("a key twice", Reply::Respelled(|answer| answer.replacen('{', "{\"summary\":\"x\",", 1)), schema),
-        ("two strengths", Reply::Edited(|answer| answer["pros"] = json!(["one", "two", "<br>"])), "fewer than three"),
-        ("no summary", Reply::Edited(|answer| answer["summary"] = json!("<p></p>")), "it has no summary"),
         ("cut", Reply::Cut, "the connection to it was cut"),
         ("half an envelope", Reply::Half, "no chat completion"),
         ("a page", Reply::Page, "a page instead of JSON; check OPENAI_BASE_URL"),

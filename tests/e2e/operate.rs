@@ -270,7 +270,7 @@ async fn health_tells_what_is_wrong_and_nothing_of_tenants() {
 
     app.operate(&["queue", "pause", "score", "--reason", "key sk-live-123 refused"]).succeeded();
     let told = health(&client, "/health/detailed", 503).await;
-    assert_eq!(told["checks"]["work"]["detail"], "lane score is paused: key … refused");
+    assert_eq!(told["checks"]["work"]["detail"], "lane score is paused: an operator said so");
     assert_eq!(told["status"], "unhealthy");
     health(&client, "/health/ready", 200).await; // requests can be answered all the same
     app.operate(&["queue", "resume", "score"]).succeeded();
@@ -428,8 +428,11 @@ async fn a_doctor_tries_the_key_of_the_language_model_and_never_shows_it() {
     };
     let (base, told) = model_server("200 OK");
     let said = doctor(&base).succeeded();
-    let line = format!("ok      language model: gpt-4o at {base} takes the key");
+    let line = "ok      language model: gpt-4o at 127.0.0.1 takes the key";
     assert!(said.stdout.lines().any(|said| said == line), "{}", said.stdout);
+    let (base, _told_too) = model_server("404 Not Found");
+    let said = doctor(&base).succeeded().stdout;
+    assert!(said.contains("ok      language model: 127.0.0.1 answers; it has no list of models"), "{said}");
     let request = told.recv().unwrap();
     assert!(request.starts_with("GET /v1/models ") && request.contains("Bearer sk-secret-of-the-test"), "{request}");
 
@@ -438,11 +441,15 @@ async fn a_doctor_tries_the_key_of_the_language_model_and_never_shows_it() {
     assert!(!format!("{}{}", ended.stdout, ended.stderr).contains("sk-secret"), "{}", ended.stdout);
     assert_eq!(
         faults(&ended),
-        [format!(
-            "not ok  language model: {base} refuses the key (401 Unauthorized); set OPENAI_API_KEY to a valid key and \
-             start the server again"
-        )]
+        ["not ok  language model: 127.0.0.1 refuses the key; set OPENAI_API_KEY to a valid key and start the server \
+             again"]
     );
+    for wrong in ["http://user:s3cret@127.0.0.1/v1", "http://127.0.0.1:1/s3cret/v1"] {
+        let ended = doctor(wrong);
+        let config = app.home().run(&["config"], &[("OPENAI_BASE_URL", wrong)]);
+        let said = format!("{}{}{}{}", ended.stdout, ended.stderr, config.stdout, config.stderr);
+        assert!(!said.contains("s3cret"), "{said}");
+    }
     let lines = faults(&doctor("http://127.0.0.1:1/v1"));
     assert!(lines.len() == 1 && lines[0].contains("check the network and OPENAI_BASE_URL"), "{lines:?}");
 }

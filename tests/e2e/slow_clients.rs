@@ -205,3 +205,38 @@ async fn a_stop_waits_for_what_has_begun_and_for_nothing_else() {
     assert_eq!(account.candidates(&job).await.len(), 1);
     drop((silent, kept));
 }
+
+/// Bodies that come, but slowly, are nobody's loss: not the memory of all uploads, however much they declare.
+#[tokio::test]
+async fn slow_uploads_leave_the_others_their_room() {
+    let app = TestApp::start(&product_binary());
+    let account = app.client().account().await;
+    let other = app.client().account().await;
+    let job = other.ready_job().await;
+    let theirs = account.ready_job().await;
+    let begun = account.upload_bytes(&theirs, &Resume::fixture("long_many_pages.pdf"));
+    let head_end = begun.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    let head = String::from_utf8(begun[..head_end].to_vec()).unwrap();
+    let length = head.lines().find(|line| line.to_lowercase().starts_with("content-length:")).unwrap().to_owned();
+    let mut slow = vec![];
+    for megabytes in [70, 10, 10, 10, 10, 10, 10, 10] {
+        let head = head.replace(&length, &format!("Content-Length: {}", (megabytes << 20) + 2_000));
+        let mut stream = connect(&account).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(tokio::spawn(async move {
+            let mut drops = interval(DRIP);
+            loop {
+                drops.tick().await;
+                stream.write_all(&[b'x'; 4 * 1_024]).await.unwrap();
+            }
+        }));
+    }
+    sleep(DRIP * 3).await;
+    for _ in 0..3 {
+        let start = Instant::now();
+        other.take_in(&job, &Resume::unique()).await;
+        assert!(start.elapsed() < Duration::from_secs(2), "an upload beside slow ones took {:?}", start.elapsed());
+    }
+    assert!(slow.iter().all(|slow| !slow.is_finished()), "they are no slow uploads");
+    slow.iter().for_each(tokio::task::JoinHandle::abort);
+}

@@ -308,8 +308,10 @@ fn evaluation(asked: &Asked) -> Value {
     let (_, resume) = asked.fenced();
     let lines: Vec<&str> = resume.lines().map(str::trim).filter(|line| line.chars().count() > 8).collect();
     let grade = |(at, id): (usize, &Value)| {
-        let quote: String = lines[at % lines.len()].chars().take(60).collect();
-        json!({"category_id": id, "reasoning": "The resume says so.", "quotes": [quote.trim()], "score": 90 - 10 * at})
+        let line = lines[at % lines.len()];
+        let words = line.char_indices().take(60).filter(|(_, letter)| letter.is_whitespace()).last();
+        let quote = if line.chars().count() <= 60 { line } else { words.map_or(line, |(end, _)| line[..end].trim()) };
+        json!({"category_id": id, "reasoning": "The resume says so.", "quotes": [quote], "score": 90 - 10 * at})
     };
     json!({
         "categories": ids.iter().enumerate().map(grade).collect::<Vec<_>>(),

@@ -120,7 +120,9 @@ CREATE TABLE candidate_index (
     candidate_id UUID PRIMARY KEY,
     tenant_id    UUID NOT NULL,
     job_id       UUID NOT NULL,
-    content_hash TEXT COLLATE "C" NOT NULL
+    content_hash TEXT COLLATE "C" NOT NULL,
+    -- Whether the resume came alone, so that a person waits for it, or with many others.
+    urgent       BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX candidate_index_job ON candidate_index (tenant_id, job_id, candidate_id);
 CREATE INDEX candidate_index_content ON candidate_index (tenant_id, content_hash);
@@ -140,7 +142,9 @@ CREATE TABLE work (
     free_at_ms      BIGINT NOT NULL,
     attempts        BIGINT NOT NULL,
     lease           UUID,
-    last_error      TEXT
+    last_error      TEXT,
+    -- Since when the system that the item needs has been down for it; NULL: it answered the last time.
+    failing_since_ms BIGINT
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX work_claim ON work (lane, urgent, tenant_id, free_at_ms, id);
 CREATE INDEX work_leased ON work (lane, tenant_id, free_at_ms) WHERE lease IS NOT NULL;

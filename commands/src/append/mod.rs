@@ -83,6 +83,8 @@ pub struct NewCandidate {
     pub tenant_id: TenantId,
     pub job_id: JobId,
     pub content_hash: String,
+    /// It came alone, so that a person waits for it.
+    pub urgent: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -200,10 +200,12 @@ async fn insert_subjects(tx: &mut Tx, group: &[Append]) -> Result<(), AppendErro
                 candidate.tenant_id.0.into(),
                 candidate.job_id.0.into(),
                 candidate.content_hash.clone().into(),
+                i64::from(candidate.urgent).into(),
             ]
         })
         .collect();
-    tx.insert("candidate_index", &["candidate_id", "tenant_id", "job_id", "content_hash"], candidates).await?;
+    let columns = ["candidate_id", "tenant_id", "job_id", "content_hash", "urgent"];
+    tx.insert("candidate_index", &columns, candidates).await?;
     Ok(())
 }
 

@@ -69,6 +69,7 @@ fn full(tenant: TenantId, key: &str) -> Append {
         tenant_id: tenant,
         job_id: JobId(Uuid::now_v7()),
         content_hash: "content".to_owned(),
+        urgent: true,
     };
     Append {
         receipt: Some(receipt),
@@ -118,7 +119,7 @@ pub async fn an_append_stores_all_that_it_carries(store: Store) {
     let stored = store.registry.credential(credential.tenant_id, credential.user_id).await.unwrap();
     assert_eq!(stored, Some(credential.password_hash));
     let of_job = store.registry.candidates_of(tenant, candidate.job_id, CandidateId::default(), 10).await.unwrap();
-    assert_eq!(of_job, [candidate.candidate_id]);
+    assert_eq!(of_job, [(candidate.candidate_id, true)]);
     let log = store.log.read(0, 10).await.unwrap();
     assert_eq!(log[1].event.as_ref().unwrap().event_id, cause);
     let claimed = store.queue.claim(Lane::Extract, 10, Duration::from_mins(1)).await.unwrap();

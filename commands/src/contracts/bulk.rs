@@ -3,18 +3,25 @@
 use starscreen_domain::{
     Event, JobId,
     candidate::Status,
+    job::ReviseJob,
     usage::{UsageError, UsageEvent},
+    work::Lane,
 };
+
+use uuid::Uuid;
 
 use super::{
     Store,
-    stage::{self, Tenant, an_upload, assert_gapless, at_once, history},
+    crew::{Crew, until_all_is_done, upload},
+    scripted::Scripted,
+    stage::{self, Tenant, an_upload, assert_gapless, at_once, history, until},
 };
 use crate::{
     CommandError,
     bus::{Bus, Committed, Context},
     candidate::{self, Upload, UploadedMany},
     db::Scope,
+    job,
 };
 
 fn uploads(tenant: &Tenant, job: JobId, count: u32) -> Vec<(u32, Upload)> {
@@ -146,4 +153,38 @@ pub async fn the_same_archive_again_is_answered_from_its_receipt(store: Store) {
     assert_eq!(reservations(&store).await, [5]);
     let other = upload_many(&store.bus, tenant.with_key("zip", "other"), job, &[]).await.unwrap_err();
     assert!(matches!(other, CommandError::KeyReused), "{other:?}");
+}
+
+/// As the usual order has it: the job is created, and its archive uploaded at once.
+pub async fn an_archive_waits_behind_single_uploads_whenever_its_rubric_comes(store: Store) {
+    let ports = Scripted::default();
+    let tenant = stage::tenant(&store, None).await;
+    let job = stage::job(&store, &tenant).await;
+    store.queue.pause(Lane::Rubric, "later", None).await.unwrap();
+    store.queue.pause(Lane::Score, "later", None).await.unwrap();
+    let crew = Crew::at_work(&store, &ports);
+    let alone = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    let many = uploads(&tenant, job, 3);
+    for (_, upload) in &many {
+        ports.store_file(upload.candidate.0, &upload.command.blob_key, "Bob kept notes.").await;
+    }
+    upload_many(&store.bus, Context { urgent: false, ..tenant.context() }, job, &many).await.unwrap();
+    until("all is read", async || (store.queue.count(Lane::Extract).await.unwrap().ready == 0).then_some(())).await;
+    store.queue.resume(Lane::Rubric).await.unwrap();
+    until("all wait for a score", async || (urgencies(&store).await.len() == 4).then_some(())).await;
+    let urgent: Vec<_> = urgencies(&store).await.into_iter().filter_map(|(id, urgent)| urgent.then_some(id)).collect();
+    assert_eq!(urgent, [alone.0]);
+
+    store.queue.resume(Lane::Score).await.unwrap();
+    until_all_is_done(&store).await;
+    store.queue.pause(Lane::Score, "later", None).await.unwrap();
+    let description = Some("Builds, runs and mends the engine.".to_owned());
+    job::revise(&store.bus, tenant.context(), job, ReviseJob { description, ..ReviseJob::default() }).await.unwrap();
+    until("all wait for a new score", async || (urgencies(&store).await.len() == 4).then_some(())).await;
+    assert!(urgencies(&store).await.iter().all(|(_, urgent)| !urgent), "whoever has a score can wait");
+    crew.stop().await;
+}
+
+async fn urgencies(store: &Store) -> Vec<(Uuid, bool)> {
+    store.db.fetch(Scope::All, "SELECT subject, urgent <> 0 FROM work WHERE lane = 'score'", vec![]).await.unwrap()
 }

@@ -192,6 +192,7 @@ macro_rules! contract_tests {
                 of_an_archive_the_first_that_fit_are_taken,
                 an_archive_without_a_good_file_takes_nothing,
                 a_thousand_resumes_are_one_commit,
+                an_archive_waits_behind_single_uploads_whenever_its_rubric_comes,
                 archives_and_single_uploads_never_oversell,
                 the_same_archive_again_is_answered_from_its_receipt;
             retry:
@@ -244,7 +245,14 @@ macro_rules! contract_tests {
                 an_erased_person_ends_failed;
             workers_failing:
                 a_busy_model_is_asked_again_and_nobody_fails,
-                a_model_that_is_down_fails_the_candidate_at_last,
+                a_model_that_is_down_for_a_day_fails_the_candidate_at_last,
+                failures_of_the_system_use_up_no_tries,
+                an_outage_pauses_the_lane_and_ends_by_itself,
+                a_pause_ends_with_the_last_item,
+                a_refusal_of_one_resume_is_its_own_fault,
+                a_refusal_of_all_pauses_the_lane_and_fails_nobody,
+                a_broken_second_answer_leaves_the_first,
+                an_old_rubric_item_does_not_fail_a_new_description,
                 an_invented_quote_is_asked_for_once_more_and_then_put_before_a_person,
                 an_unusable_rubric_is_drawn_up_again,
                 an_extractor_that_is_down_fails_the_candidate_at_last,

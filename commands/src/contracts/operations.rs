@@ -21,7 +21,7 @@ use super::{
 use crate::{
     CommandError, job,
     operations::{self, Dead, Redriven},
-    work::LaneCount,
+    work::{LaneCount, Tried},
     workers::purge::{PurgeError, Purged, purge},
 };
 
@@ -186,7 +186,7 @@ pub async fn a_purge_leaves_what_is_in_hand_and_takes_what_waits(store: Store) {
     let held = store.queue.claim(Lane::Extract, 1, LEASE).await.unwrap().remove(0);
     let waits = upload(&store, &ports, &tenant, job, "Bob kept notes.").await;
     let tried = store.queue.claim(Lane::Extract, 1, LEASE).await.unwrap().remove(0);
-    store.queue.give_back(tried.lease, Duration::from_hours(1), "the disk was full", true).await.unwrap();
+    store.queue.give_back(tried.lease, Duration::from_hours(1), "the disk was full", Tried::Counted).await.unwrap();
 
     assert_eq!(purge_lane(&store, Lane::Extract).await, Purged { failed: 1, moot: 0, in_hand: 1 });
 

@@ -63,6 +63,10 @@ pub enum Step {
     Down,
     /// Asks to come again after this time.
     Busy(Duration),
+    /// Takes no calls for this time.
+    Out(Duration),
+    /// Refuses to work at all.
+    Forbids,
     /// An answer beyond every bound.
     Floods,
     /// Grades with quotes that nobody wrote.
@@ -225,7 +229,9 @@ impl TextExtractor for ScriptedExtractor {
                 let sentence = "The file has no text; upload one with text.".to_owned();
                 Ok(Err(Failure { code: "scanned_image".to_owned(), sentence }))
             }
-            Step::Down | Step::Busy(_) => Err(ExtractorUnavailable("as the script says".into())),
+            Step::Down | Step::Busy(_) | Step::Out(_) | Step::Forbids => {
+                Err(ExtractorUnavailable("as the script says".into()))
+            }
             Step::Floods => {
                 Ok(Ok(ResumeText { text, pages: 1, contact: contact("x".repeat(300_000)), hidden: vec![] }))
             }
@@ -240,13 +246,15 @@ impl TextExtractor for ScriptedExtractor {
 pub struct ScriptedLlm {
     pub rubrics: Script,
     pub grades: Script,
+    /// Refuses to work on resumes with this word, whatever the script says.
+    pub forbidden: Mutex<Option<&'static str>>,
     rubrics_may_go_on: watch::Sender<bool>,
 }
 
 impl Default for ScriptedLlm {
     fn default() -> Self {
         let (rubrics_may_go_on, _) = watch::channel(true);
-        Self { rubrics: Script::default(), grades: Script::default(), rubrics_may_go_on }
+        Self { rubrics: Script::default(), grades: Script::default(), forbidden: Mutex::default(), rubrics_may_go_on }
     }
 }
 
@@ -268,6 +276,8 @@ fn error(step: &Step) -> Option<LlmError> {
         Step::Refuses => Some(LlmError::Unusable { reason: "as the script says".to_owned() }),
         Step::Down => Some(unavailable(None)),
         Step::Busy(pause) => Some(unavailable(Some(*pause))),
+        Step::Out(wait) => Some(LlmError::Held { reason: "as the script says".to_owned(), wait: *wait, is_down: true }),
+        Step::Forbids => Some(LlmError::Refused { reason: "as the script says".to_owned() }),
     }
 }
 
@@ -287,6 +297,9 @@ impl Llm for ScriptedLlm {
     }
 
     async fn grade(&self, rubric: &Rubric, resume_text: &str) -> Result<Graded, LlmError> {
+        if self.forbidden.lock().unwrap().is_some_and(|word| resume_text.contains(word)) {
+            return Err(LlmError::Refused { reason: "as the script says".to_owned() });
+        }
         let step = self.grades.step().await;
         if let Some(error) = error(&step) {
             return Err(error);

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     append::{Append, AppendError, Lease, NewWork, Writer},
     db::Scope,
-    work::{Claimed, LaneCount, WorkQueue},
+    work::{Claimed, LaneCount, Tried, WorkQueue},
 };
 
 const LONG: Duration = Duration::from_mins(1);
@@ -115,7 +115,7 @@ pub async fn a_lease_that_ran_out_is_somebody_elses(store: Store) {
     assert_eq!(stage::head(&store.log).await, 0, "a late report leaves nothing");
     assert!(!store.queue.complete(first.lease).await.unwrap());
     assert!(!store.queue.extend(first.lease, LONG).await.unwrap());
-    assert!(!store.queue.give_back(first.lease, SHORT, "late", true).await.unwrap());
+    assert!(!store.queue.give_back(first.lease, SHORT, "late", Tried::Counted).await.unwrap());
     assert!(store.queue.complete(second.lease).await.unwrap(), "the second holder is not disturbed");
 }
 
@@ -132,7 +132,7 @@ pub async fn what_is_given_back_comes_again_after_its_pause(store: Store) {
     let asked = bulk(&store, a_tenant(), 1).await;
     let pause = Duration::from_millis(300);
     let first = claim(&store.queue, 1).await.remove(0);
-    assert!(store.queue.give_back(first.lease, pause, "the model is\0 busy", true).await.unwrap());
+    assert!(store.queue.give_back(first.lease, pause, "the model is\0 busy", Tried::Counted).await.unwrap());
     let begin = tokio::time::Instant::now();
     assert!(!store.queue.complete(first.lease).await.unwrap(), "who gave it back has no say any more");
     assert_eq!(store.queue.count(Lane::Extract).await.unwrap(), LaneCount { waiting: 1, ..LaneCount::default() });
@@ -144,7 +144,7 @@ pub async fn what_is_given_back_comes_again_after_its_pause(store: Store) {
     let rows: Vec<(Option<String>,)> = store.db.fetch(Scope::All, "SELECT last_error FROM work", vec![]).await.unwrap();
     assert_eq!(rows, [(Some("the model is busy".to_owned()),)]);
     let long = "x".repeat(100_000);
-    assert!(store.queue.give_back(second.lease, Duration::ZERO, &long, false).await.unwrap());
+    assert!(store.queue.give_back(second.lease, Duration::ZERO, &long, Tried::NotCounted).await.unwrap());
     let third = until("the item that was given back", async || claim(&store.queue, 1).await.pop()).await;
     assert_eq!(third.attempts, 1, "a try that does not count");
     let rows: Vec<(Option<String>,)> = store.db.fetch(Scope::All, "SELECT last_error FROM work", vec![]).await.unwrap();

@@ -198,4 +198,9 @@ pub enum OpenError {
         "the write store's schema is older (schema {found}, this program needs {known}); run `starscreen migrate up`"
     )]
     TooOld { found: i64, known: usize },
+    #[error(
+        "the write store is of an older version (schema {found}, this program knows {known}); \
+         start this version's server, which brings it up to date"
+    )]
+    OlderFile { found: i64, known: usize },
 }

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_write.sql"),
     include_str!("../../migrations/sqlite/0002_operations.sql"),
     include_str!("../../migrations/sqlite/0003_history.sql"),
+    include_str!("../../migrations/sqlite/0004_outages.sql"),
 ];
 
 impl Db {
@@ -29,6 +30,18 @@ impl Db {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version of this program.
     pub async fn open_sqlite(path: &Path) -> Result<Self, OpenError> {
+        Self::open(path, Schema::Upgrade).await
+    }
+
+    /// The same without upgrading: for who works beside a server that may be of an older version.
+    ///
+    /// # Errors
+    /// As [`Db::open_sqlite`], and when the file was written by an older version.
+    pub async fn open_current_sqlite(path: &Path) -> Result<Self, OpenError> {
+        Self::open(path, Schema::Current).await
+    }
+
+    async fn open(path: &Path, schema: Schema) -> Result<Self, OpenError> {
         // Connections live as long as the pool: reopened ones would have to prepare every statement again. They are not
         // tried before use: a file does not hang up.
         let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).test_before_acquire(false);
@@ -44,7 +57,7 @@ impl Db {
             .after_release(|connection, _| Box::pin(at_rest(connection)))
             .connect_with(options.clone())
             .await?;
-        migrate(&writer).await?;
+        migrate(&writer, schema).await?;
         let readers = pool().max_connections(MAX_READERS).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
     }
@@ -59,13 +72,24 @@ async fn at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error>
     Ok(!connection.is_in_transaction())
 }
 
+/// What is done about the schema of an older version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Schema {
+    Upgrade,
+    /// Nothing, since that version's server may still run: it is refused. A file that is new gets its schema.
+    Current,
+}
+
 /// Brings the schema up to date; `user_version` counts the migrations that are in.
-async fn migrate(writer: &SqlitePool) -> Result<(), OpenError> {
+async fn migrate(writer: &SqlitePool, schema: Schema) -> Result<(), OpenError> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *tx).await?;
     let done = usize::try_from(found).unwrap_or(usize::MAX);
     if done > MIGRATIONS.len() {
         return Err(OpenError::TooNew { found, known: MIGRATIONS.len() });
+    }
+    if schema == Schema::Current && (1..MIGRATIONS.len()).contains(&done) {
+        return Err(OpenError::OlderFile { found, known: MIGRATIONS.len() });
     }
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
         sqlx::raw_sql(*migration).execute(&mut *tx).await?;

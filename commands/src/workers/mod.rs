@@ -8,16 +8,10 @@ pub mod purge;
 mod reactions;
 mod rubric;
 mod scoring;
+mod standing;
 mod verify;
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use starscreen_domain::{
@@ -36,8 +30,9 @@ use crate::{
     bus::{Bus, Context},
     error::CommandError,
     ports::{Llm, LlmError, Objects, ObjectsError, TextExtractor, Vault, VaultError},
-    work::{Claimed, WorkQueue},
+    work::{Claimed, Tried, WorkQueue},
 };
+use standing::Standing;
 
 /// A lane looks for work this often even if nobody wakes it: for foreign commits and items whose pause is over.
 const SLOW_POLL: Duration = Duration::from_millis(500);
@@ -50,6 +45,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_OUTAGE: Duration = Duration::from_hours(24);
 /// A lane that was refused tries again this often.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+/// A wait from which on the lane's pause is for everybody to see, although nothing is known to be down.
+const LONG_WAIT: Duration = Duration::from_mins(1);
+/// How much longer than its lane an item waits that could not be tried, so that another is the next to try.
+const BEHIND_OTHERS: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Least pause where somebody asked for one.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -82,8 +81,7 @@ pub struct Workers {
     pub bus: Bus,
     pub queue: WorkQueue,
     pub ports: Ports,
-    /// Lanes that a refusal holds, as far as this process knows.
-    held: Arc<[AtomicBool; Lane::ALL.len()]>,
+    standings: Arc<[Standing; Lane::ALL.len()]>,
 }
 
 /// Why an item is not done.
@@ -95,6 +93,9 @@ enum WorkError {
     /// Worth another try, within `budget`.
     #[error("{reason}")]
     Again { reason: String, after: Option<Duration>, budget: Budget },
+    /// What it needs takes no calls for a while: the whole lane waits.
+    #[error("{reason}")]
+    Held { reason: String, wait: Duration, is_down: bool },
     /// No try can help before somebody mends something: the whole lane waits.
     #[error("{reason}")]
     Refused { reason: String },
@@ -107,6 +108,16 @@ enum Budget {
     Tries,
     /// A day: the fault is of a system that is down, and it will come back.
     Time,
+}
+
+impl WorkError {
+    fn budget(&self) -> Option<Budget> {
+        match self {
+            Self::Again { budget, .. } => Some(*budget),
+            Self::Held { .. } => Some(Budget::Time),
+            Self::Moot(_) | Self::Refused { .. } => None,
+        }
+    }
 }
 
 impl From<CommandError> for WorkError {
@@ -150,6 +161,7 @@ impl From<LlmError> for WorkError {
             LlmError::Unavailable { retry_after, .. } => {
                 Self::Again { reason, after: retry_after, budget: Budget::Time }
             }
+            LlmError::Held { wait, is_down, .. } => Self::Held { reason, wait, is_down },
             LlmError::Refused { .. } => Self::Refused { reason },
             LlmError::Unusable { .. } => Self::Again { reason, after: None, budget: Budget::Tries },
         }
@@ -168,7 +180,7 @@ fn again(error: &dyn std::error::Error) -> WorkError {
 
 impl Workers {
     pub fn new(bus: Bus, queue: WorkQueue, ports: Ports) -> Self {
-        Self { bus, queue, ports, held: Arc::default() }
+        Self { bus, queue, ports, standings: Arc::default() }
     }
 
     /// Starts the loop of one lane; it ends, with its items, after `shutdown`.
@@ -180,13 +192,19 @@ impl Workers {
 
     async fn run(&self, lane: Lane, settings: LaneSettings, shutdown: &CancellationToken, items: &TaskTracker) {
         let places = Arc::new(Semaphore::new(settings.parallel));
+        self.take_over_pause(lane).await;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 _ = places.acquire() => {} // only this loop takes places, so there is still one below
             }
-            match self.queue.claim(lane, places.available_permits(), settings.lease).await {
+            let claimed = match self.standing(lane).room(places.available_permits()) {
+                0 => Ok(vec![]),
+                room => self.queue.claim(lane, room, settings.lease).await,
+            };
+            match claimed {
                 Ok(claimed) if claimed.is_empty() => {
+                    self.let_go_if_empty(lane).await;
                     tokio::select! {
                         () = shutdown.cancelled() => return,
                         _ = timeout(SLOW_POLL, self.queue.woken(lane)) => {}
@@ -196,8 +214,12 @@ impl Workers {
                     for item in claimed {
                         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
                         let workers = self.clone();
+                        let tries = self.standing(lane).begin();
                         items.spawn(async move {
                             workers.work_off(&item, settings.lease).await;
+                            if tries {
+                                workers.standing(lane).end();
+                            }
                             drop(place);
                         });
                     }
@@ -217,43 +239,68 @@ impl Workers {
         lane = %item.task.lane(), work.id = %item.lease.work_id, work.subject = %item.subject, tenant.id = %item.tenant
     ))]
     async fn work_off(&self, item: &Claimed, lease: Duration) {
-        let outcome = match self.attempt(item, lease).await {
-            Err(WorkError::Again { reason, after, budget }) => {
-                self.give_up_or(item, WorkError::Again { reason, after, budget }, budget).await
+        let lane = item.task.lane();
+        let error = match self.attempt(item, lease).await {
+            Ok(()) => return,
+            Err(WorkError::Refused { reason }) if self.standing(lane).answered_since_refusal() => {
+                WorkError::Again { reason, after: Some(REFUSED_PAUSE), budget: Budget::Tries }
             }
-            Err(WorkError::Refused { reason }) => return self.hold_lane(item, &reason).await,
-            outcome => outcome,
+            Err(error) => error,
         };
-        let ended = match outcome {
-            Ok(()) => return self.lane_works(item.task.lane()).await,
-            Err(WorkError::Refused { reason }) => return self.hold_lane(item, &reason).await,
+        let outcome = match error.budget() {
+            Some(budget) => self.give_up_or(item, error, budget).await,
+            None => Err(error),
+        };
+        match outcome {
+            Ok(()) => {}
             Err(WorkError::Moot(reason)) => {
                 tracing::debug!(reason = %reason, "work item is no longer wanted");
-                self.queue.complete(item.lease).await
+                if let Err(error) = self.queue.complete(item.lease).await {
+                    tracing::warn!(error = %error, "work item could not be completed; its lease will end");
+                }
             }
             Err(WorkError::Again { reason, after, budget }) => {
-                // A pause that was asked for is no try: an outage must not use up the tries for what comes after it.
-                let counts = after.is_none() || budget == Budget::Tries;
-                let pause = after.map_or_else(|| backoff(item.attempts), spread);
+                let (pause, tried) = match budget {
+                    Budget::Tries => (after.map_or_else(|| backoff(item.attempts), spread), Tried::Counted),
+                    Budget::Time => (after.map_or_else(|| outwait(item), spread), Tried::Down),
+                };
                 tracing::warn!(
                     reason,
                     work.attempts = item.attempts,
                     pause_ms = pause.as_millis(),
                     "work item will be tried again"
                 );
-                return self.give_back(item, pause, &reason, counts).await;
+                self.give_back(item, pause, &reason, tried).await;
             }
-        };
-        if let Err(error) = ended {
-            tracing::warn!(error = %error, "work item could not be completed; its lease will end");
+            Err(WorkError::Held { reason, wait, is_down }) if is_down || wait >= LONG_WAIT => {
+                if self.pause_lane(lane, &reason, wait).await {
+                    tracing::warn!(lane = %lane, reason, "the lane is paused; it goes on by itself");
+                }
+                self.give_back(item, wait + BEHIND_OTHERS, &reason, Tried::Down).await;
+            }
+            Err(WorkError::Held { reason, wait, .. }) => {
+                self.hold_briefly(lane, &reason, wait);
+                self.give_back(item, wait, &reason, Tried::Down).await;
+            }
+            // Nothing becomes FAILED by a refusal of all.
+            Err(WorkError::Refused { reason }) => {
+                if self.pause_lane(lane, &reason, REFUSED_PAUSE).await {
+                    tracing::error!(
+                        lane = %lane,
+                        reason,
+                        "the lane is paused: this needs a person; it goes on by itself once mended"
+                    );
+                }
+                self.give_back(item, REFUSED_PAUSE + BEHIND_OTHERS, &reason, Tried::NotCounted).await;
+            }
         }
     }
 
     /// Gives an item back, and stays at it while the store is out of reach: else it would wait out its lease.
-    async fn give_back(&self, item: &Claimed, pause: Duration, reason: &str, counts: bool) {
+    async fn give_back(&self, item: &Claimed, pause: Duration, reason: &str, tried: Tried) {
         let mut wait = STORE_PAUSE;
         loop {
-            let Err(error) = self.queue.give_back(item.lease, pause, reason, counts).await else { return };
+            let Err(error) = self.queue.give_back(item.lease, pause, reason, tried).await else { return };
             if wait > LONGEST_STORE_PAUSE {
                 return tracing::warn!(error = %error, "work item could not be given back; its lease will end");
             }
@@ -292,11 +339,9 @@ impl Workers {
             Task::Score => scoring::MAX_ATTEMPTS,
             Task::ScoreWaiting | Task::AwaitRubric | Task::FailWaiting | Task::DeleteCandidates => return Err(error),
         };
-        let age = (chrono::Utc::now() - item.asked_at).to_std().unwrap_or_default();
         let spent = match budget {
             Budget::Tries => item.attempts + 1 >= max_attempts,
-            // Age alone would end what waited in a paused lane at its first bad luck.
-            Budget::Time => age >= LONGEST_OUTAGE && item.attempts + 1 >= max_attempts,
+            Budget::Time => down_for(item) >= LONGEST_OUTAGE,
         };
         if !spent {
             return Err(error);
@@ -307,30 +352,6 @@ impl Workers {
             Task::DrawUpRubric => self.give_up_rubric(item).await,
             Task::Score => self.give_up_scoring(item).await,
             Task::ScoreWaiting | Task::AwaitRubric | Task::FailWaiting | Task::DeleteCandidates => Err(error),
-        }
-    }
-
-    /// Nothing becomes FAILED by a refusal: the item goes back, and the lane waits before the next try.
-    async fn hold_lane(&self, item: &Claimed, reason: &str) {
-        let lane = item.task.lane();
-        let first = !self.held[lane as usize].swap(true, Ordering::Relaxed);
-        if first {
-            tracing::error!(lane = %lane, reason, "the lane is paused: this needs a person; it goes on by itself once mended");
-        }
-        let until = chrono::Utc::now() + REFUSED_PAUSE;
-        let paused = self.queue.pause(lane, reason, Some(until)).await;
-        if let Err(error) = paused {
-            tracing::warn!(error = %error, "the lane could not be paused");
-        }
-        self.give_back(item, Duration::ZERO, reason, false).await;
-    }
-
-    async fn lane_works(&self, lane: Lane) {
-        if self.held[lane as usize].swap(false, Ordering::Relaxed) {
-            tracing::info!(lane = %lane, "the lane goes on");
-            if let Err(error) = self.queue.mended(lane).await {
-                tracing::warn!(error = %error, "the pause of the lane could not be ended");
-            }
         }
     }
 
@@ -359,6 +380,16 @@ fn on_behalf_of(item: &Claimed) -> Context {
 fn backoff(attempts: u32) -> Duration {
     let bound = FIRST_PAUSE.saturating_mul(1 << attempts.min(16)).min(LONGEST_PAUSE);
     bound.mul_f64(rand::random::<f64>())
+}
+
+/// How long the system that the item needs has been down for it.
+fn down_for(item: &Claimed) -> Duration {
+    item.failing_since.and_then(|since| (chrono::Utc::now() - since).to_std().ok()).unwrap_or_default()
+}
+
+/// As [`backoff`], growing with the outage.
+fn outwait(item: &Claimed) -> Duration {
+    down_for(item).clamp(FIRST_PAUSE, LONGEST_PAUSE).mul_f64(rand::random::<f64>())
 }
 
 /// What somebody asked for, within reason, and not for all at the same moment.

@@ -18,7 +18,7 @@ use crate::{
     bus::{Bus, Context},
     db::Scope,
     error::CommandError,
-    work::{Claimed, WorkQueue},
+    work::{Claimed, Tried, WorkQueue},
 };
 
 /// Items taken in one transaction.
@@ -81,9 +81,11 @@ pub async fn purge(
                     queue.complete(item.lease).await.map_err(CommandError::from)?;
                     purged.moot += 1;
                 }
-                Err(WorkError::Again { reason, .. } | WorkError::Refused { reason }) => {
+                Err(
+                    WorkError::Again { reason, .. } | WorkError::Held { reason, .. } | WorkError::Refused { reason },
+                ) => {
                     // Those behind it come back by themselves when their lease ends.
-                    let back = queue.give_back(item.lease, Duration::ZERO, &reason, false).await;
+                    let back = queue.give_back(item.lease, Duration::ZERO, &reason, Tried::NotCounted).await;
                     back.map_err(CommandError::from)?;
                     return Err(CommandError::Unavailable(reason_as_error(reason)).into());
                 }
@@ -124,12 +126,12 @@ async fn end(bus: &Bus, item: &Claimed) -> Result<(), WorkError> {
     }
 }
 
-type Row = (Uuid, i64, Uuid, Uuid, String, i64, Uuid, Uuid, i64, Option<String>);
+type Row = (Uuid, i64, Uuid, Uuid, String, i64, Uuid, Uuid, i64, Option<i64>, Option<String>);
 
 /// Leases items that no worker has, those too that wait for their time and those of a paused lane.
 async fn take(queue: &WorkQueue, lane: Lane, begun_ms: i64) -> Result<Vec<Claimed>, sqlx::Error> {
     const FREE: &str = "SELECT id, urgent, tenant_id, subject, task, attempts, correlation_id, causation_id,
-            created_at_ms, last_error FROM work
+            created_at_ms, failing_since_ms, last_error FROM work
         WHERE lane = $1 AND created_at_ms <= $2 AND (lease IS NULL OR free_at_ms <= $3)
         ORDER BY created_at_ms, id LIMIT $4";
     const TAKE: &str = "UPDATE work SET lease = $1, free_at_ms = $2 WHERE id = $3";
@@ -139,7 +141,20 @@ async fn take(queue: &WorkQueue, lane: Lane, begun_ms: i64) -> Result<Vec<Claime
     let rows: Vec<Row> =
         tx.fetch(FREE, vec![lane.name().into(), begun_ms.into(), now_ms.into(), AT_ONCE.into()]).await?;
     let mut taken = Vec::with_capacity(rows.len());
-    for (id, urgent, tenant, subject, task, attempts, correlation_id, causation_id, created_at_ms, last_error) in rows {
+    for row in rows {
+        let (
+            id,
+            urgent,
+            tenant,
+            subject,
+            task,
+            attempts,
+            correlation_id,
+            causation_id,
+            asked_ms,
+            failing_ms,
+            last_error,
+        ) = row;
         let attempt = AttemptId(Uuid::now_v7());
         tx.execute(TAKE, vec![attempt.0.into(), until_ms.into(), id.into()]).await?;
         let Ok(task) = serde_json::from_str(&task) else { continue }; // a newer version's: its lease ends by itself
@@ -150,7 +165,8 @@ async fn take(queue: &WorkQueue, lane: Lane, begun_ms: i64) -> Result<Vec<Claime
             subject,
             task,
             attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-            asked_at: chrono::DateTime::from_timestamp_millis(created_at_ms).unwrap_or_default(),
+            asked_at: chrono::DateTime::from_timestamp_millis(asked_ms).unwrap_or_default(),
+            failing_since: failing_ms.and_then(chrono::DateTime::from_timestamp_millis),
             last_error,
             correlation_id,
             causation_id,

@@ -13,6 +13,7 @@ use starscreen_domain::{
 use super::{RUBRIC_FAILED, WorkError, Workers, again, dead, failure, on_behalf_of};
 use crate::{
     append::DeadWork,
+    bus::Context,
     candidate::{release_slot, remove},
     error::CommandError,
     work::Claimed,
@@ -32,9 +33,10 @@ impl Workers {
             let Some(version) = self.bus.read::<Job>(item.tenant, job_id).await?.current_rubric() else { break };
             let page = self.page(item, job_id, after).await?;
             let Some(last) = page.last() else { break };
-            after = *last;
-            for id in page {
-                let context = on_behalf_of(item);
+            after = last.0;
+            for (id, came_alone) in page {
+                let has_score = self.bus.read::<Candidate>(item.tenant, id).await?.scored_by.is_some();
+                let context = Context { urgent: came_alone && !has_score, ..on_behalf_of(item) };
                 let asked = self.bus.commit(context, move |unit| {
                     Box::pin(async move {
                         unit.decide::<Candidate>(id, ScoreCandidate { rubric_version: version, again: false })
@@ -75,8 +77,8 @@ impl Workers {
             }
             let page = self.page(item, job_id, after).await?;
             let Some(last) = page.last() else { break };
-            after = *last;
-            for id in page {
+            after = last.0;
+            for (id, _) in page {
                 if self.bus.read::<Candidate>(item.tenant, id).await?.status != Status::Parsed {
                     continue;
                 }
@@ -112,8 +114,8 @@ impl Workers {
         loop {
             let page = self.page(item, job_id, after).await?;
             let Some(last) = page.last() else { break };
-            after = *last;
-            for id in page {
+            after = last.0;
+            for (id, _) in page {
                 let context = on_behalf_of(item).in_turn();
                 let deleted = self.bus.commit(context, move |unit| {
                     Box::pin(async move { remove(unit, id, DeletionReason::JobDeleted).await })
@@ -124,7 +126,13 @@ impl Workers {
         self.done(item).await
     }
 
-    async fn page(&self, item: &Claimed, job: JobId, after: CandidateId) -> Result<Vec<CandidateId>, WorkError> {
+    /// Candidates of the job, and whether each came alone.
+    async fn page(
+        &self,
+        item: &Claimed,
+        job: JobId,
+        after: CandidateId,
+    ) -> Result<Vec<(CandidateId, bool)>, WorkError> {
         let page = self.bus.registry().candidates_of(item.tenant, job, after, PAGE).await;
         page.map_err(|error| again(&error))
     }

@@ -4,6 +4,7 @@ use starscreen_domain::{
     JobId,
     candidate::Failure,
     job::{FailRubric, Job, RecordRubric, RubricStatus, StartRubric},
+    work::Lane,
 };
 
 use super::{WorkError, Workers, again, dead, failure, on_behalf_of, report};
@@ -30,7 +31,7 @@ impl Workers {
                 })
                 .await?;
         }
-        let drawn = self.ports.llm.draw_up_rubric(&job.title, &job.description).await?;
+        let drawn = self.answer(Lane::Rubric, self.ports.llm.draw_up_rubric(&job.title, &job.description)).await?;
         drawn.rubric.validate().map_err(|error| again(&error))?; // the model's fault, so another try may help
         let command = RecordRubric {
             revision: job.revision,
@@ -48,6 +49,9 @@ impl Workers {
     }
 
     pub(super) async fn give_up_rubric(&self, item: &Claimed) -> Result<(), WorkError> {
+        if self.queue.is_asked_again(item).await.map_err(|error| again(&error))? {
+            return self.done(item).await; // for another description, which has its own tries
+        }
         let id = JobId(item.subject);
         let revision = self.bus.read::<Job>(item.tenant, id).await?.revision;
         let sentence = "No rubric could be drawn up for this job. Save the job's description again to retry.";

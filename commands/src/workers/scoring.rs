@@ -8,6 +8,7 @@ use starscreen_domain::{
     candidate::{Candidate, Contact, FailScoring, Failure, RecordScore, ScoreCandidate},
     job::{Job, Rubric, RubricStatus},
     usage::{CommitSlot, ReleaseReason, Usage},
+    work::Lane,
 };
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     bus::{Bus, Context},
     candidate::release_slot,
-    ports::ObjectsError,
+    ports::{LlmError, ObjectsError},
     work::Claimed,
 };
 
@@ -71,13 +72,20 @@ impl Workers {
             other => other?,
         };
         let text = String::from_utf8_lossy(&key.open_bytes("text", &sealed)?).into_owned();
-        let first = Verified::of(self.ports.llm.grade(rubric, &text).await?, rubric, &text);
+        let grade = || self.answer(Lane::Score, self.ports.llm.grade(rubric, &text));
+        let first = Verified::of(grade().await?, rubric, &text);
         if first.doubts.is_empty() {
             return Ok(Some(first));
         }
         tracing::info!(doubts = first.doubts.len(), "the model is asked once more for categories without support");
-        let second = Verified::of(self.ports.llm.grade(rubric, &text).await?, rubric, &text);
-        Ok(Some(first.mended_by(second)))
+        match grade().await {
+            Ok(second) => Ok(Some(first.mended_by(Verified::of(second, rubric, &text)))),
+            Err(LlmError::Unusable { reason }) => {
+                tracing::info!(reason, "the first answer stands");
+                Ok(Some(first))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn record_score(

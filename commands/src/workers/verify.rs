@@ -69,7 +69,8 @@ impl Verified {
                         evidence: vec![],
                     };
                 };
-                let evidence: Vec<_> = said.evidence.iter().filter_map(|quote| quotes.locate(&quote.quote)).collect();
+                let shown = said.evidence.iter().filter(|quote| says_something(&quote.quote));
+                let evidence: Vec<_> = shown.filter_map(|quote| quotes.locate(&quote.quote)).collect();
                 let invented = evidence.len() < said.evidence.len();
                 let bare =
                     evidence.is_empty() && said.score.is_some_and(|score| score.points() > MAX_UNSUPPORTED_POINTS);
@@ -103,6 +104,13 @@ impl Verified {
         }
         self
     }
+}
+
+/// Whether a quote can be evidence: three letters or signs at least, or two that are no small word ("Go", "C#", "5y").
+fn says_something(quote: &str) -> bool {
+    let shown: Vec<char> = quote.chars().filter(|letter| !letter.is_whitespace()).collect();
+    let is_worded = shown.iter().any(|letter| letter.is_alphanumeric());
+    is_worded && (shown.len() > 2 || shown.len() == 2 && !shown.iter().all(|letter| letter.is_lowercase()))
 }
 
 /// Only what stands in the text, letter by letter: a model must not make up how to reach somebody.
@@ -191,6 +199,15 @@ mod tests {
         let verified = answer(vec![said("a", Some(90), &["the first program", "led a team of fifty"])]);
         assert_eq!(verified.evaluation.categories[0].score, None);
         assert!(verified.doubts.contains(&Doubt::Unverified("a".to_owned())));
+    }
+
+    #[test]
+    fn a_letter_or_a_part_of_a_word_is_no_evidence() {
+        for nothing in ["e", "a", "th", "the", "A", "...", "rote", "Engin"] {
+            let verified = answer(vec![said("a", Some(95), &[nothing])]);
+            assert_eq!(verified.evaluation.categories[0].score.is_some(), nothing == "the", "{nothing}");
+        }
+        assert!(says_something("Go") && says_something("C#") && says_something("C++") && !says_something("is"));
     }
 
     #[test]

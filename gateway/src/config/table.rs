@@ -292,6 +292,7 @@ pub(super) const TABLE: &[Setting] = &[
         variable: "OPENAI_BASE_URL",
         about: "Where the API is; another address for any server that speaks it, such as a model of your own.",
         allowed: "it must be an address such as https://api.openai.com/v1",
+        secret: true, // somebody's gateway has a token in it
         set: |draft, found| set(&mut draft.settings.openai.base_url, values::base_url(found.text)),
         ..ROW
     },

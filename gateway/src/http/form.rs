@@ -1,14 +1,12 @@
-//! The form of an upload, read whole and within bounds: a client that hangs up in the middle leaves nothing behind, and
-//! one that sends too much still gets its answer.
+//! The form of an upload, come whole before it is looked at: a client that hangs up in the middle leaves nothing behind,
+//! one that sends too much still gets its answer, and memory is only for what is there.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
     extract::{DefaultBodyLimit, FromRequest, Multipart, Request, multipart::Field},
     http::{HeaderMap, header},
 };
-use futures::StreamExt;
 use starscreen_domain::{JobId, candidate::Contact};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -17,6 +15,7 @@ use tokio::{
 
 use super::{
     App,
+    arriving::Arrived,
     caller::request_hash,
     error::{ApiError, Code},
 };
@@ -27,11 +26,7 @@ const FORM_OVERHEAD_BYTES: usize = 64 * 1024;
 const MAX_FIELD_CHARS: usize = 200;
 /// Longest file name of the common file systems.
 const MAX_FILE_NAME_CHARS: usize = 255;
-/// A form must not stop coming for longer.
-const MAX_SILENCE: Duration = Duration::from_secs(10);
-/// Bytes over the limit that are read and thrown away, so that the client is there to read the answer.
-const MAX_DRAIN_BYTES: usize = 64 << 20;
-/// Bytes of forms that are in memory at the same time; the next waits.
+/// Bytes of files that are in memory at the same time, in clear and encrypted; the next waits.
 const MEMORY_BYTES: usize = 64 << 20;
 const PERMIT_BYTES: usize = 64 * 1024;
 /// Longest wait for a place in memory.
@@ -63,7 +58,7 @@ impl UploadMemory {
 pub struct UploadForm {
     pub file_name: String,
     content_type: String,
-    pub content: Bytes,
+    pub content: Vec<u8>,
     pub given: Contact,
     /// Of every part: name, file name and SHA-256 of its content. The boundary between parts varies and is left out.
     parts: Vec<(String, String, Vec<u8>)>,
@@ -76,25 +71,32 @@ impl FromRequest<App> for UploadForm {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let max_file_bytes = usize::try_from(app.settings.uploads.max_file_bytes).unwrap_or(usize::MAX);
         let max_bytes = max_file_bytes.saturating_add(FORM_OVERHEAD_BYTES);
-        let memory = app.upload_memory.reserve(declared_bytes(request.headers()).unwrap_or(max_bytes)).await?;
         let (head, body) = request.into_parts();
-        let body = read_within(body, declared_bytes(&head.headers), max_bytes).await?;
+        let declared = declared_bytes(&head.headers);
+        let body = Arrived::whole(body, declared, max_bytes, &app.settings.data_dir).await?;
         let body = body.ok_or_else(|| too_large(max_file_bytes))?;
-        let mut request = Request::from_parts(head, Body::from(body));
-        DefaultBodyLimit::disable().apply(&mut request); // it is read already
+        let bytes = body.bytes;
+        let memory = app.upload_memory.reserve(2 * bytes).await?;
+        let mut request = Request::from_parts(head, body.into_body().await?);
+        DefaultBodyLimit::disable().apply(&mut request); // it has its size
         let mut form = Multipart::from_request(request, app)
             .await
             .map_err(|rejection| ApiError::invalid("body", "", rejection.body_text()))?;
         let mut file = None;
         let mut given = Contact::default();
         let mut parts = vec![];
-        while let Some(part) =
+        while let Some(mut part) =
             form.next_field().await.map_err(|error| ApiError::invalid("body", "", error.body_text()))?
         {
             let name = part.name().unwrap_or_default().to_owned();
             let file_name = file_name(&part);
             let content_type = part.content_type().unwrap_or_default().to_owned();
-            let content = part.bytes().await.map_err(|error| ApiError::invalid("body", "", error.body_text()))?;
+            let mut content = Vec::with_capacity(if name == "file" { bytes } else { 0 });
+            while let Some(chunk) =
+                part.chunk().await.map_err(|error| ApiError::invalid("body", "", error.body_text()))?
+            {
+                content.extend_from_slice(&chunk);
+            }
             let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content);
             parts.push((name.clone(), file_name.clone(), digest.as_ref().to_vec()));
             match name.as_str() {
@@ -124,29 +126,6 @@ impl FromRequest<App> for UploadForm {
 
 fn declared_bytes(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// The body, or `None` when it is larger than `max_bytes`.
-async fn read_within(body: Body, declared: Option<usize>, max_bytes: usize) -> Result<Option<Bytes>, ApiError> {
-    let mut over = declared.is_some_and(|bytes| bytes > max_bytes);
-    let mut kept = Vec::with_capacity(if over { 0 } else { declared.unwrap_or_default() });
-    let mut seen = 0_usize;
-    let mut chunks = body.into_data_stream();
-    while let Some(chunk) =
-        timeout(MAX_SILENCE, chunks.next()).await.map_err(|_| ApiError::invalid("body", "", "stopped coming"))?
-    {
-        let chunk = chunk.map_err(|_| ApiError::invalid("body", "", "was cut off"))?;
-        seen = seen.saturating_add(chunk.len());
-        over |= seen > max_bytes;
-        if !over {
-            kept.extend_from_slice(&chunk);
-        } else if seen > max_bytes.saturating_add(MAX_DRAIN_BYTES) {
-            break;
-        } else {
-            kept = Vec::new();
-        }
-    }
-    Ok((!over).then(|| kept.into()))
 }
 
 fn too_large(max_file_bytes: usize) -> ApiError {
@@ -239,13 +218,5 @@ mod tests {
         assert_eq!(extended_name(b"form-data; filename*=utf-8'en'100%.pdf").unwrap(), "100%.pdf");
         assert_eq!(latin_name(b"form-data; name=\"file\"; filename=\"Zo\xeb.pdf\"").unwrap(), "Zoë.pdf");
         assert_eq!(extended_name(b"form-data; filename=\"plain.pdf\""), None);
-    }
-
-    #[tokio::test]
-    async fn a_body_over_the_limit_is_read_to_its_end_and_not_kept() {
-        let body = |bytes: usize| Body::from(vec![b'x'; bytes]);
-        assert_eq!(read_within(body(100), Some(100), 100).await.unwrap().map(|body| body.len()), Some(100));
-        assert_eq!(read_within(body(101), Some(101), 100).await.unwrap(), None);
-        assert_eq!(read_within(body(101), None, 100).await.unwrap(), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The HTTP interface: every route on one page.
 
 mod accounts;
+mod arriving;
 mod bulk;
 mod caller;
 mod candidates;
@@ -57,6 +58,8 @@ pub struct AppState {
     pub log: Log,
     /// Of all tenants, for the health pages.
     pub queue: WorkQueue,
+    /// The same of the log.
+    pub all_log: Log,
     /// The same of the read models.
     pub all_reads: ReadModels,
     pub reads: ReadModels,

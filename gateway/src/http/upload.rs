@@ -59,7 +59,7 @@ async fn take_in_attached(
         job,
         file_name: form.file_name,
         file_kind: kind.to_string(),
-        content: form.content.into(),
+        content: form.content,
         given: form.given,
         uploaded_by: caller.user,
     };

@@ -1,20 +1,22 @@
 //! `starscreen doctor`: what is in order and what is not, a line each, with what to do.
 
+mod servers;
+
 use std::{
     fs::{File, TryLockError},
     path::Path,
     time::Duration,
 };
 
-use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::json;
 use starscreen_commands::{
     WriteSide,
+    db::OpenError,
     operations::{self, LaneState},
     ports::Vault,
 };
-use starscreen_projections::{ProjectionStatus, ProjectorStatus, ReadModels};
+use starscreen_projections::{ProjectionStatus, ProjectorStatus, ReadModelError, ReadModels};
 
 use super::{
     machine::{LEAST_FREE_BYTES, free_bytes, others_may_look, probe},
@@ -25,7 +27,11 @@ use crate::{
     config::{ConfigError, Settings, Warning},
     data_dir::DataDir,
     http::chain,
-    outbound::{keys::Keys, objects::ObjectFiles},
+    outbound::{
+        keys::Keys,
+        objects::ObjectFiles,
+        openai::{Listed, OpenAi, OpenAiOptions},
+    },
     roles::SOURCE,
 };
 
@@ -77,6 +83,11 @@ async fn look(loaded: Result<(Settings, Vec<Warning>), ConfigError>) -> Vec<Chec
         Err(error) => return vec![wrong("settings", chain(&error), "correct it; the server does not start with it")],
     };
     let mut checks = vec![about_settings(&warnings), about_plans(&settings)];
+    if settings.database.url.is_some() {
+        servers::look(&settings, &mut checks).await;
+        checks.push(about_model(&settings).await);
+        return checks;
+    }
     let dir = match DataDir::beside(&settings.data_dir) {
         Ok(dir) => dir,
         Err(error) => {
@@ -157,10 +168,15 @@ async fn about_write_store(dir: &DataDir, checks: &mut Vec<Check>) -> Option<Wri
         checks.push(wrong("write store", format!("{} is missing", path.display()), remedy));
         return None;
     }
-    match WriteSide::open(&path, SOURCE).await {
+    match WriteSide::open_current(&path, SOURCE).await {
         Ok(write) => Some(write),
         Err(error) => {
-            checks.push(wrong("write store", chain(&error), "restore it from your backup, or start the newer version"));
+            let remedy = match error {
+                OpenError::OlderFile { .. } => "nothing was looked at or changed, so the older version can go on",
+                OpenError::TooNew { .. } => "use the newer version",
+                OpenError::TooOld { .. } | OpenError::Database(_) => "restore it from your backup",
+            };
+            checks.push(wrong("write store", chain(&error), remedy));
             None
         }
     }
@@ -233,7 +249,7 @@ async fn about_read_models(dir: &DataDir, write: &WriteSide, runs: bool, checks:
         return;
     }
     let statuses = async {
-        let reads = ReadModels::open(dir.read_db()).await?;
+        let reads = ReadModels::open_current(dir.read_db()).await?;
         let statuses = reads.status().await;
         reads.close().await;
         statuses
@@ -241,6 +257,9 @@ async fn about_read_models(dir: &DataDir, write: &WriteSide, runs: bool, checks:
     let head = operations::newest_position(&write.queue).await.unwrap_or_default();
     match statuses.await {
         Ok(statuses) => checks.extend(statuses.iter().map(|status| about_read_model(status, head, runs))),
+        Err(error @ ReadModelError::OlderFile { .. }) => {
+            checks.push(wrong("read models", chain(&error), "nothing was looked at or changed"));
+        }
         Err(error) => checks.push(wrong(
             "read models",
             chain(&error),
@@ -333,35 +352,43 @@ fn about_lane(state: &LaneState, runs: bool) -> Check {
     fine(name, format!("{} ready, {} in hand, {} waiting", count.ready, count.leased, count.waiting))
 }
 
-/// A key is tried by asking for the list of models, which costs nothing.
+/// Asked as the server asks, by the same client. A whole address may carry a secret, so only its host is told.
 async fn about_model(settings: &Settings) -> Check {
     let name = "language model";
-    let Some(key) = &settings.openai.api_key else {
+    let openai = &settings.openai;
+    let Some(api_key) = openai.api_key.clone() else {
         return fine(name, "offline scorer: OPENAI_API_KEY is not set");
     };
-    let base = settings.openai.base_url.trim_end_matches('/');
-    let asked = async {
-        let client = reqwest::Client::builder().timeout(MODEL_PATIENCE).redirect(reqwest::redirect::Policy::none());
-        client.build()?.get(format!("{base}/models")).bearer_auth(key.expose_secret()).send().await
+    let options = OpenAiOptions {
+        api_key,
+        base_url: openai.base_url.clone(),
+        model: openai.model.clone(),
+        temperature: openai.temperature,
+        timeout: MODEL_PATIENCE,
     };
-    match asked.await {
-        Ok(answer) if answer.status().is_success() => {
-            fine(name, format!("{} at {base} takes the key", settings.openai.model))
+    let client = match OpenAi::connect(options) {
+        Ok(client) => client,
+        Err(error) => return wrong(name, chain(&error), "the server does not start with it"),
+    };
+    let (host, model) = (client.host(), &openai.model);
+    match client.models().await {
+        Ok(Listed::Names(names)) if names.is_empty() || names.contains(model) => {
+            fine(name, format!("{model} at {host} takes the key"))
         }
-        Ok(answer) if matches!(answer.status().as_u16(), 401 | 403) => wrong(
+        Ok(Listed::Names(_)) => fine(name, format!("{host} takes the key; {model} is not in its list of models")),
+        Ok(Listed::NoList) => fine(name, format!("{host} answers; it has no list of models, so the key is not tried")),
+        Ok(Listed::KeyRefused) => wrong(
             name,
-            format!("{base} refuses the key ({})", answer.status()),
+            format!("{host} refuses the key"),
             "set OPENAI_API_KEY to a valid key and start the server again",
         ),
-        Ok(answer) => wrong(
-            name,
-            format!("{base} answers {}", answer.status()),
-            "check OPENAI_BASE_URL; work waits until it answers",
-        ),
+        Ok(Listed::Answered(status)) => {
+            wrong(name, format!("{host} answers {status}"), "check OPENAI_BASE_URL; work waits until it answers")
+        }
         Err(error) => wrong(
             name,
-            chain(&error.without_url()),
-            format!("check the network and OPENAI_BASE_URL ({base}); work waits until it answers"),
+            format!("{host}: {error}"),
+            "check the network and OPENAI_BASE_URL; work waits until it answers",
         ),
     }
 }

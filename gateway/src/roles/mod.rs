@@ -185,6 +185,7 @@ async fn answer(
         bus: opened.write.bus.clone(),
         log: opened.write.log.clone(),
         queue: overseer.write.queue.clone(),
+        all_log: overseer.write.log.clone(),
         all_reads: overseer.reads.clone(),
         reads: opened.reads.clone(),
         vault: opened.vault.clone(),

@@ -70,21 +70,31 @@ impl Opened {
     /// A [`StartError`] that says what is in the way.
     pub async fn open(settings: &Settings, dir: &DataDir) -> Result<Self, StartError> {
         match &settings.database.url {
-            None => Self::embedded(settings, dir).await,
+            // Beside a server that may be of an older version: a store that is not of this one is left as it is.
+            None => Self::in_directory(settings, dir, false).await,
             Some(_) => Self::acting(settings, dir, Acting::Operator).await,
         }
     }
 
+    /// The embedded store, brought up to date.
+    ///
     /// # Errors
     /// A [`StartError`] that says what is in the way.
     pub async fn embedded(settings: &Settings, dir: &DataDir) -> Result<Self, StartError> {
+        Self::in_directory(settings, dir, true).await
+    }
+
+    async fn in_directory(settings: &Settings, dir: &DataDir, upgrade: bool) -> Result<Self, StartError> {
         let master = dir.master_key(&settings.keys)?;
         // SQLite gives its side files the mode of the database.
         for database in [WRITE_DB, READ_DB] {
             dir.keep_private(database)?;
         }
-        let write = WriteSide::open(&dir.write_db(), SOURCE).await?;
-        let reads = ReadModels::open(dir.read_db()).await?;
+        let (write, reads) = if upgrade {
+            (WriteSide::open(&dir.write_db(), SOURCE).await?, ReadModels::open(dir.read_db()).await?)
+        } else {
+            (WriteSide::open_current(&dir.write_db(), SOURCE).await?, ReadModels::open_current(dir.read_db()).await?)
+        };
         Self::over(write, reads, &master, Arc::new(ObjectFiles::in_directory(&dir.objects())?))
     }
 

@@ -22,6 +22,15 @@ impl Db {
     /// Opens the file of the embedded store, and creates or upgrades it. Not durable on every commit: a lost tail is
     /// projected again.
     pub(crate) async fn open_sqlite(path: &Path) -> Result<Self, ReadModelError> {
+        Self::open(path, Schema::Upgrade).await
+    }
+
+    /// The same without upgrading: for who works beside a server that may be of an older version.
+    pub(crate) async fn open_current_sqlite(path: &Path) -> Result<Self, ReadModelError> {
+        Self::open(path, Schema::Current).await
+    }
+
+    async fn open(path: &Path, schema: Schema) -> Result<Self, ReadModelError> {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(ReadModelError::Directory)?;
         }
@@ -36,7 +45,7 @@ impl Db {
             .after_release(|connection, _| Box::pin(at_rest(connection)))
             .connect_with(options.clone())
             .await?;
-        migrate(&writer).await?;
+        migrate(&writer, schema).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
     }
@@ -51,13 +60,24 @@ async fn at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error>
     Ok(!connection.is_in_transaction())
 }
 
+/// What is done about the schema of an older version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Schema {
+    Upgrade,
+    /// Nothing, since that version's server may still run: it is refused. A file that is new gets its schema.
+    Current,
+}
+
 /// Brings the schema up to date; `user_version` counts the migrations that are in.
-async fn migrate(writer: &SqlitePool) -> Result<(), ReadModelError> {
+async fn migrate(writer: &SqlitePool, schema: Schema) -> Result<(), ReadModelError> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *tx).await?;
     let done = usize::try_from(found).unwrap_or(usize::MAX);
     if done > MIGRATIONS.len() {
         return Err(ReadModelError::NewerFile { found, known: MIGRATIONS.len() });
+    }
+    if schema == Schema::Current && (1..MIGRATIONS.len()).contains(&done) {
+        return Err(ReadModelError::OlderFile { found, known: MIGRATIONS.len() });
     }
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
         sqlx::raw_sql(*migration).execute(&mut *tx).await?;
@@ -107,6 +127,21 @@ mod tests {
         writer.close().await;
         let refused = ReadModels::open(&path).await;
         assert!(matches!(refused, Err(ReadModelError::NewerFile { found: 99, .. })));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_of_an_older_version_is_left_to_its_server() {
+        let directory = temporary();
+        let path = directory.join("read.db");
+        ReadModels::open_current(&path).await.unwrap().close().await;
+        let Db::Sqlite { writer, .. } = Db::open_sqlite(&path).await.unwrap() else { unreachable!("it is a file") };
+        sqlx::raw_sql("PRAGMA user_version = 1").execute(&writer).await.unwrap();
+        writer.close().await;
+        for _ in 0..2 {
+            let refused = ReadModels::open_current(&path).await;
+            assert!(matches!(refused, Err(ReadModelError::OlderFile { found: 1, .. })));
+        }
         std::fs::remove_dir_all(directory).unwrap();
     }
 

@@ -1,6 +1,6 @@
 //! The form of a bulk upload, whose archive goes to a temporary file as it comes in.
 
-use std::{fs::File, io, time::Duration};
+use std::{fs::File, io};
 
 use aws_lc_rs::digest;
 use axum::extract::{
@@ -8,25 +8,19 @@ use axum::extract::{
     multipart::{Field, MultipartError},
 };
 use starscreen_domain::JobId;
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::io::AsyncWriteExt;
 
-use crate::{
-    http::{
-        App,
-        caller::request_hash,
-        error::{ApiError, Code},
-        form::shown_type,
-    },
-    outbound::temporary,
+use crate::http::{
+    App,
+    arriving::{MAX_DRAIN_BYTES, Pace, temporary_file},
+    caller::request_hash,
+    error::{ApiError, Code},
+    form::shown_type,
 };
 
 const MAX_ARCHIVE_BYTES: usize = 100 << 20;
-/// Bytes over the limit that are read and thrown away, so that the client is there to read the answer.
-const MAX_DRAIN_BYTES: usize = 64 << 20;
 /// With what the parts of a form may need besides the archive.
 pub const MAX_BODY_BYTES: usize = MAX_ARCHIVE_BYTES + MAX_DRAIN_BYTES + (64 << 10);
-/// A form must not stop coming for longer.
-const MAX_SILENCE: Duration = Duration::from_secs(10);
 
 /// An archive as it came in; a client that hangs up in the middle leaves nothing behind.
 pub struct ArchiveForm {
@@ -44,18 +38,18 @@ impl FromRequest<App> for ArchiveForm {
         let mut form = Multipart::from_request(request, app)
             .await
             .map_err(|rejection| ApiError::invalid("body", "", rejection.body_text()))?;
-        let mut archive = None;
+        let (mut archive, mut pace) = (None, Pace::default());
         let mut parts = vec![];
-        while let Some(mut part) = in_time(form.next_field()).await? {
+        while let Some(mut part) = in_time(&mut pace, form.next_field()).await? {
             let name = part.name().unwrap_or_default().to_owned();
             let file_name = part.file_name().unwrap_or_default().to_owned();
             let digest = if name == "file" {
                 let content_type = part.content_type().unwrap_or_default().to_owned();
-                let (file, digest) = receive(&mut part, app).await?;
+                let (file, digest) = receive(&mut part, &mut pace, app).await?;
                 archive = Some((file, file_name.clone(), content_type));
                 digest
             } else {
-                pass_over(&mut part).await?
+                pass_over(&mut part, &mut pace).await?
             };
             parts.push((name, file_name, digest));
         }
@@ -66,19 +60,17 @@ impl FromRequest<App> for ArchiveForm {
     }
 }
 
-async fn receive(part: &mut Field<'_>, app: &App) -> Result<(File, Vec<u8>), ApiError> {
+async fn receive(part: &mut Field<'_>, pace: &mut Pace, app: &App) -> Result<(File, Vec<u8>), ApiError> {
     let unavailable = |error: io::Error| ApiError::unavailable(&error);
-    let data_dir = app.settings.data_dir.clone();
-    let file = tokio::task::spawn_blocking(move || temporary::file(&data_dir)).await;
-    let file = file.unwrap_or_else(|_| Err(io::ErrorKind::Other.into())).map_err(unavailable)?;
-    let mut file = tokio::fs::File::from_std(file);
+    let mut file = temporary_file(&app.settings.data_dir).await.map_err(unavailable)?;
     let mut digest = digest::Context::new(&digest::SHA256);
     let mut bytes = 0;
-    while let Some(chunk) = in_time(part.chunk()).await? {
+    while let Some(chunk) = in_time(pace, part.chunk()).await? {
         bytes += chunk.len();
+        pace.came(chunk.len());
         if bytes > MAX_ARCHIVE_BYTES {
             drop(file);
-            pass_over(part).await?;
+            pass_over(part, pace).await?;
             return Err(too_large());
         }
         digest.update(&chunk);
@@ -88,17 +80,17 @@ async fn receive(part: &mut Field<'_>, app: &App) -> Result<(File, Vec<u8>), Api
     Ok((file.into_std().await, digest.finish().as_ref().to_vec()))
 }
 
-async fn pass_over(part: &mut Field<'_>) -> Result<Vec<u8>, ApiError> {
+async fn pass_over(part: &mut Field<'_>, pace: &mut Pace) -> Result<Vec<u8>, ApiError> {
     let mut digest = digest::Context::new(&digest::SHA256);
-    while let Some(chunk) = in_time(part.chunk()).await? {
+    while let Some(chunk) = in_time(pace, part.chunk()).await? {
+        pace.came(chunk.len());
         digest.update(&chunk);
     }
     Ok(digest.finish().as_ref().to_vec())
 }
 
-async fn in_time<T>(part: impl Future<Output = Result<T, MultipartError>>) -> Result<T, ApiError> {
-    let part = timeout(MAX_SILENCE, part).await.map_err(|_| ApiError::invalid("body", "", "stopped coming"))?;
-    part.map_err(|error| refusal(&error))
+async fn in_time<T>(pace: &mut Pace, part: impl Future<Output = Result<T, MultipartError>>) -> Result<T, ApiError> {
+    pace.next(part).await?.map_err(|error| refusal(&error))
 }
 
 fn refusal(error: &MultipartError) -> ApiError {

@@ -133,7 +133,7 @@ pub fn rubric(content: &str, title: &str) -> Result<Rubric, LlmError> {
 /// of categories that the rubric does not have are left out, and so are two for one category: nobody knows which counts.
 ///
 /// # Errors
-/// [`LlmError::Unusable`] when it is no evaluation by our rules.
+/// [`LlmError::Unusable`] when it breaks the schema. Few strengths, gaps or questions are no fault: grades count.
 pub fn evaluation(content: &str, rubric: &Rubric) -> Result<(Evaluation, Contact), LlmError> {
     let answer: EvaluationAnswer = parsed(content)?;
     let mut grades: HashMap<String, Vec<GradeAnswer>> = HashMap::new();
@@ -150,16 +150,20 @@ pub fn evaluation(content: &str, rubric: &Rubric) -> Result<(Evaluation, Contact
         .collect();
     let (pros, cons) = (list(&answer.pros, MAX_SENTENCE_CHARS), list(&answer.cons, MAX_SENTENCE_CHARS));
     let mut interview_questions = list(&answer.interview_questions, MAX_SENTENCE_CHARS);
-    if pros.len() < 3 || cons.len() < 3 || interview_questions.len() < 3 {
-        return Err(unusable("it has fewer than three strengths, gaps or questions"));
-    }
     interview_questions.truncate(3);
     let summary = plain(&answer.summary, MAX_PARAGRAPH_CHARS);
-    if summary.is_empty() {
-        return Err(unusable("it has no summary"));
-    }
     let contact = answer.contact.and_then(Lenient::if_as_asked).map(reachable).unwrap_or_default();
     Ok((Evaluation { summary, pros, cons, interview_questions, categories }, contact))
+}
+
+/// The beginning of a quote that is too long: half a word would not be found in the text.
+fn whole_words(quote: &str) -> String {
+    let kept = first(quote, MAX_QUOTE_CHARS);
+    let is_whole = kept.len() == quote.len();
+    match kept.rsplit_once(char::is_whitespace) {
+        Some((words, _)) if !is_whole => words.to_owned(),
+        _ => kept,
+    }
 }
 
 /// `None` for points that are none.
@@ -174,7 +178,7 @@ fn graded(category: &Category, grade: &GradeAnswer) -> Option<CategoryGrade> {
         name: category.name.clone(),
         score,
         reasoning: plain(&grade.reasoning, MAX_SENTENCE_CHARS),
-        evidence: quotes.map(|quote| Quote { quote: first(quote, MAX_QUOTE_CHARS), start: 0, end: 0 }).collect(),
+        evidence: quotes.map(|quote| Quote { quote: whole_words(quote), start: 0, end: 0 }).collect(),
     })
 }
 
@@ -374,6 +378,15 @@ mod tests {
     }
 
     #[test]
+    fn few_strengths_gaps_and_questions_and_no_summary_are_no_fault() {
+        let few = evaluation_json(&[grade("c", json!(11))]).to_string();
+        let few = few.replace("[\"a\",\"b\",\"c\"]", "[\"a\"]").replace("\"summary\":\"s\"", "\"summary\":\"\"");
+        let (evaluation, _) = evaluation(&few, &known()).unwrap();
+        assert_eq!((evaluation.pros.len(), evaluation.cons.len(), evaluation.interview_questions.len()), (1, 1, 3));
+        assert_eq!((evaluation.categories.len(), evaluation.summary.as_str()), (1, ""));
+    }
+
+    #[test]
     fn what_is_broken_as_a_whole_is_unusable_and_its_values_are_not_told() {
         let answer = evaluation_json(&[grade("c", json!(11))]).to_string();
         for broken in [
@@ -384,8 +397,6 @@ mod tests {
             format!("{answer}{answer}"),
             String::new(),
             "[".repeat(100_000),
-            answer.replace("\"pros\":[\"a\"", "\"pros\":[\"<br>\""),
-            answer.replace("\"summary\":\"s\"", "\"summary\":\" <p></p> \""),
         ] {
             refused(&broken);
         }

@@ -21,6 +21,8 @@ pub struct Breaker(Mutex<State>);
 #[derive(Default)]
 struct State {
     failures: u32,
+    /// Why the last call failed.
+    reason: String,
     /// While set, no call passes; once it is over, one may try.
     open_until: Option<Instant>,
     probing: bool,
@@ -35,7 +37,7 @@ pub struct Permit<'a> {
 
 impl Breaker {
     /// # Errors
-    /// [`LlmError::Unavailable`] with the time to wait while calls are held back.
+    /// [`LlmError::Held`] with the time to wait while calls are held back.
     pub fn admit(&self) -> Result<Permit<'_>, LlmError> {
         let mut state = self.state();
         let Some(until) = state.open_until else { return Ok(Permit { breaker: self, is_probe: false }) };
@@ -44,12 +46,17 @@ impl Breaker {
             state.probing = true;
             return Ok(Permit { breaker: self, is_probe: true });
         }
-        let reason = "it failed before, and calls are held back for a while".to_owned();
-        Err(LlmError::Unavailable { reason, retry_after: Some(rest.max(PROBE_WAIT)) })
+        Err(state.held(rest.max(PROBE_WAIT)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn held(&self, wait: Duration) -> LlmError {
+        LlmError::Held { reason: self.reason.clone(), wait, is_down: self.failures >= FAILURES }
     }
 }
 
@@ -60,17 +67,22 @@ impl Permit<'_> {
         *state = State { probing: state.probing, ..State::default() };
     }
 
-    /// Answers for how long calls are held back now, if they are. What the server asked for holds at once and for all.
-    pub fn failed(self, asked: Option<Duration>) -> Option<Duration> {
+    /// What the caller is told: calls may be held back now. What the server asked for holds at once and for all.
+    pub fn failed(self, reason: String, asked: Option<Duration>) -> LlmError {
         let mut state = self.breaker.state();
         state.failures = state.failures.saturating_add(1);
+        state.reason.clone_from(&reason);
         let is_down = state.failures >= FAILURES;
         let pause = asked.filter(|asked| !is_down || *asked >= SHORTEST_WISH).or(is_down.then_some(PAUSE));
         let now = Instant::now();
         if let Some(until) = pause.map(|pause| now + pause) {
             state.open_until = Some(state.open_until.map_or(until, |open_until| open_until.max(until)));
         }
-        state.open_until.map(|until| until.saturating_duration_since(now)).filter(|rest| !rest.is_zero())
+        let rest = state.open_until.map(|until| until.saturating_duration_since(now)).filter(|rest| !rest.is_zero());
+        match rest {
+            Some(rest) => state.held(rest),
+            None => LlmError::Unavailable { reason, retry_after: asked },
+        }
     }
 }
 
@@ -87,11 +99,19 @@ mod tests {
     use super::*;
 
     fn held(breaker: &Breaker) -> Option<Duration> {
-        match breaker.admit() {
-            Err(LlmError::Unavailable { retry_after, .. }) => retry_after,
-            Err(other) => panic!("{other}"),
-            Ok(_) => None,
+        breaker.admit().err().and_then(wait)
+    }
+
+    fn wait(error: LlmError) -> Option<Duration> {
+        match error {
+            LlmError::Held { wait, .. } => Some(wait),
+            LlmError::Unavailable { .. } => None,
+            other => panic!("{other}"),
         }
+    }
+
+    fn failed(permit: Permit<'_>, asked: Option<Duration>) -> Option<Duration> {
+        wait(permit.failed("its server answered 503".to_owned(), asked))
     }
 
     /// As if the pause were over.
@@ -102,9 +122,9 @@ mod tests {
     fn broken() -> Breaker {
         let breaker = Breaker::default();
         for _ in 1..FAILURES {
-            assert_eq!(breaker.admit().unwrap().failed(None), None);
+            assert_eq!(failed(breaker.admit().unwrap(), None), None);
         }
-        assert!(breaker.admit().unwrap().failed(None).is_some());
+        assert!(failed(breaker.admit().unwrap(), None).is_some());
         breaker
     }
 
@@ -114,32 +134,42 @@ mod tests {
         assert!(rest <= PAUSE && rest > PAUSE / 2, "{rest:?}");
         let breaker = Breaker::default();
         for _ in 0..FAILURES * 2 {
-            let _ = breaker.admit().unwrap().failed(None);
+            let _ = failed(breaker.admit().unwrap(), None);
             breaker.admit().unwrap().succeeded();
         }
         assert_eq!(held(&breaker), None);
     }
 
     #[test]
+    fn it_says_what_is_wrong_and_whether_the_server_is_down_or_only_busy() {
+        let Err(down) = broken().admit() else { panic!("it is closed") };
+        assert!(matches!(&down, LlmError::Held { is_down: true, .. }), "{down:?}");
+        assert_eq!(down.to_string(), "the model is unavailable: its server answered 503");
+        let busy = Breaker::default();
+        let said = busy.admit().unwrap().failed("its server answered 429".to_owned(), Some(PAUSE));
+        assert!(matches!(&said, LlmError::Held { is_down: false, .. }), "{said:?}");
+    }
+
+    #[test]
     fn what_the_server_asks_for_holds_all_calls_at_once() {
         let breaker = Breaker::default();
         let asked = Duration::from_mins(1);
-        assert!(breaker.admit().unwrap().failed(Some(asked)).unwrap() > asked / 2);
+        assert!(failed(breaker.admit().unwrap(), Some(asked)).unwrap() > asked / 2);
         assert!(held(&breaker).unwrap() > asked / 2);
         // A shorter wish of a call that was on its way does not shorten it.
         let permit = Permit { breaker: &breaker, is_probe: false };
-        assert!(permit.failed(Some(Duration::from_secs(1))).unwrap() > asked / 2);
+        assert!(failed(permit, Some(Duration::from_secs(1))).unwrap() > asked / 2);
     }
 
     #[test]
     fn a_server_that_wants_no_pause_gets_one_all_the_same() {
         let breaker = Breaker::default();
-        let failed = || breaker.admit().unwrap().failed(Some(Duration::ZERO));
+        let fails = || failed(breaker.admit().unwrap(), Some(Duration::ZERO));
         for _ in 1..FAILURES {
-            assert_eq!(failed(), None);
+            assert_eq!(fails(), None);
             skip_pause(&breaker);
         }
-        assert!(failed().is_some_and(|rest| rest > PAUSE / 2));
+        assert!(fails().is_some_and(|rest| rest > PAUSE / 2));
     }
 
     #[test]
@@ -148,7 +178,7 @@ mod tests {
         skip_pause(&breaker);
         let probe = breaker.admit().unwrap();
         assert_eq!(held(&breaker), Some(PROBE_WAIT));
-        assert!(probe.failed(None).is_some(), "one failure of the probe is enough");
+        assert!(failed(probe, None).is_some(), "one failure of the probe is enough");
         assert!(held(&breaker).unwrap() > PAUSE / 2);
         skip_pause(&breaker);
         breaker.admit().unwrap().succeeded();

@@ -47,8 +47,8 @@ const FIXED_PARTS: &[&str] =
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("\"{0}\" is no address of a model server; check OPENAI_BASE_URL")]
-    BaseUrl(String),
+    #[error("OPENAI_BASE_URL is no address of a model server; it begins with http:// or https:// and has no password")]
+    BaseUrl,
     #[error("OPENAI_API_KEY has characters that no key has; check it for quotes, blanks and line ends")]
     Key,
     #[error(
@@ -61,7 +61,18 @@ pub enum ConnectError {
 pub struct Client {
     http: reqwest::Client,
     endpoint: Url,
+    models: Url,
     authorization: HeaderValue,
+}
+
+/// What a server says when it is asked for its models, which costs nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Listed {
+    Names(Vec<String>),
+    /// It has no such list, as many compatible servers have none: that says nothing of the key.
+    NoList,
+    KeyRefused,
+    Answered(u16),
 }
 
 /// What is asked for.
@@ -113,13 +124,14 @@ struct JsonSchema<'a> {
 impl Client {
     /// `timeout`: from the request to the last byte of the answer.
     pub fn new(api_key: &SecretString, base_url: &str, timeout: Duration) -> Result<Self, ConnectError> {
-        let wrong = || ConnectError::BaseUrl(base_url.to_owned());
+        let wrong = || ConnectError::BaseUrl;
         let base = Url::parse(base_url).map_err(|_| wrong())?;
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
             return Err(wrong());
         }
         let base = base.as_str().trim_end_matches('/');
         let endpoint = Url::parse(&format!("{base}/chat/completions")).map_err(|_| wrong())?;
+        let models = Url::parse(&format!("{base}/models")).map_err(|_| wrong())?;
         let bearer = format!("Bearer {}", api_key.expose_secret());
         let mut authorization = HeaderValue::from_str(&bearer).map_err(|_| ConnectError::Key)?;
         authorization.set_sensitive(true);
@@ -131,12 +143,25 @@ impl Client {
         // A model in the house, spoken to in clear, needs nobody's certificates.
         let builder = if endpoint.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
         let http = builder.build().map_err(ConnectError::Tls)?;
-        Ok(Self { http, endpoint, authorization })
+        Ok(Self { http, endpoint, models, authorization })
     }
 
     /// For the log: a whole address may carry a secret.
     pub fn host(&self) -> &str {
         self.endpoint.host_str().unwrap_or_default()
+    }
+
+    /// # Errors
+    /// [`LlmError::Unavailable`] when it does not answer.
+    pub async fn models(&self) -> Result<Listed, LlmError> {
+        let request = self.http.get(self.models.clone()).header(AUTHORIZATION, self.authorization.clone());
+        let response = request.send().await.map_err(|error| down(&error))?;
+        Ok(match response.status() {
+            status if status.is_success() => Listed::Names(names(&read(response).await?)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Listed::KeyRefused,
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Listed::NoList,
+            status => Listed::Answered(status.as_u16()),
+        })
     }
 
     pub async fn complete(&self, wanted: Wanted<'_>) -> Result<Answer, LlmError> {
@@ -164,6 +189,12 @@ impl Client {
         }
         understood(&headers, &body?)
     }
+}
+
+fn names(body: &[u8]) -> Vec<String> {
+    let list: Value = serde_json::from_slice(body).unwrap_or_default();
+    let models = list["data"].as_array().into_iter().flatten();
+    models.filter_map(|model| model["id"].as_str().map(str::to_owned)).collect()
 }
 
 fn unavailable(reason: &str) -> LlmError {

@@ -19,14 +19,12 @@ use starscreen_domain::job::Rubric;
 use breaker::Breaker;
 use client::{Client, Wanted};
 
-pub use client::ConnectError;
+pub use client::{ConnectError, Listed};
 
 /// Version of the prompts and schemas; raised when the same texts would be asked for in other words.
-pub const PROMPT_VERSION: &str = "openai-1";
+pub const PROMPT_VERSION: &str = "openai-2";
 /// The same for every score, so that the same resume gets the same grade as far as the model allows.
 const SCORING_SEED: u64 = 42;
-/// Longest text handed over; real resumes have 2,000 to 20,000 characters.
-const MAX_RESUME_CHARS: usize = 25_000;
 
 /// How to reach the model.
 #[derive(Clone, Debug)]
@@ -61,13 +59,17 @@ impl OpenAi {
         self.client.host()
     }
 
+    /// # Errors
+    /// [`LlmError::Unavailable`] when the server does not answer.
+    pub async fn models(&self) -> Result<Listed, LlmError> {
+        self.client.models().await
+    }
+
     /// One call through the breaker; the answer's JSON and the model that gave it.
     async fn ask(&self, wanted: Wanted<'_>) -> Result<client::Answer, LlmError> {
         let permit = self.breaker.admit()?;
         match self.client.complete(wanted).await {
-            Err(LlmError::Unavailable { reason, retry_after }) => {
-                Err(LlmError::Unavailable { reason, retry_after: permit.failed(retry_after).or(retry_after) })
-            }
+            Err(LlmError::Unavailable { reason, retry_after }) => Err(permit.failed(reason, retry_after)),
             answer => {
                 permit.succeeded();
                 answer
@@ -94,16 +96,17 @@ impl Llm for OpenAi {
         Ok(Drawn { rubric, model: answer.model, prompt_version: PROMPT_VERSION.to_owned() })
     }
 
+    /// The whole text is handed over: a part that is left out would count against its author. It is bounded by what the
+    /// extractor reads.
     #[tracing::instrument(name = "llm.grade", skip_all, fields(llm.model = %self.model))]
     async fn grade(&self, rubric: &Rubric, resume_text: &str) -> Result<Graded, LlmError> {
-        let text: String = resume_text.chars().take(MAX_RESUME_CHARS).collect();
         let wanted = Wanted {
             model: &self.model,
             temperature: 0.0,
             seed: Some(SCORING_SEED),
             schema_name: "evaluation",
             schema: schema::evaluation(rubric),
-            prompt: prompt::grade(rubric, &text),
+            prompt: prompt::grade(rubric, resume_text),
         };
         let answer = self.ask(wanted).await?;
         let (evaluation, contact) = answer::evaluation(&answer.content, rubric)?;
