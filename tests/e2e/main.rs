@@ -20,6 +20,7 @@ mod problems;
 mod quota;
 mod rebuild;
 mod retry;
+mod servers;
 mod settings;
 mod slow_clients;
 mod tenancy;

@@ -18,6 +18,7 @@ mod kills;
 mod lives;
 mod model_server;
 mod read_models;
+mod servers;
 mod waiting;
 
 pub use app::{Shared, TestApp};
@@ -29,6 +30,7 @@ pub use kills::{PATIENCE, answered, kill_again_and_again, seeded};
 pub use lives::Lives;
 pub use model_server::{Asked, Kind, MODEL, ModelServer, Reply};
 pub use read_models::ReadModels;
+pub use servers::{Cluster, Database, Nats, Postgres, PostgresOptions, nats, postgres, python};
 pub use waiting::{AT_MOST, Log};
 
 use std::path::{Path, PathBuf};
