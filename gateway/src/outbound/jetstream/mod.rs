@@ -13,7 +13,7 @@ mod wakes;
 
 pub use connect::{ConnectError, Credentials, connect};
 pub use feed::{FeedCounters, JetStreamFeed};
-pub use message::{EventMessage, MessageError};
+pub use message::{EventMessage, MessageError, event};
 pub use relay::{Relay, RelayError, RelaySettings, RelayStatus};
 pub use topology::{Consumer, StreamSettings, StreamState, Topology, TopologyError};
 pub use wakes::wake_workers;

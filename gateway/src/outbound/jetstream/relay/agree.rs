@@ -45,8 +45,8 @@ impl Relay {
             if events.first().is_none_or(|event| event.position != from) {
                 return Ok(Some(from)); // the stream goes on where the log has ended
             }
-            let mut headers =
-                stream::iter(events.iter().map(|event| self.topology.headers_at(event.position))).buffered(PARALLEL);
+            let places = stream::iter(from..from + events.len() as u64);
+            let mut headers = places.map(|place| self.topology.headers_at(place)).buffered(PARALLEL);
             for event in &events {
                 if let Some(Some(headers)) = headers.try_next().await?
                     && !message::stands_for(&headers, event)
