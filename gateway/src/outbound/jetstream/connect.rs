@@ -60,10 +60,10 @@ fn note(event: &Event) {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("the connection to NATS is lost; it is made again"),
         Event::LameDuckMode | Event::Draining | Event::Closed => {
-            tracing::info!(nats.event = %event, "NATS says goodbye")
+            tracing::info!(nats.event = %event, "NATS says goodbye");
         }
         Event::SlowConsumer(_) => {
-            tracing::warn!(nats.event = %event, "messages of NATS were dropped; polling finds what they told")
+            tracing::warn!(nats.event = %event, "messages of NATS were dropped; polling finds what they told");
         }
         Event::ServerError(error) => tracing::warn!(error = %error, "NATS refuses something"),
         Event::ClientError(error) => tracing::debug!(error = %error, "NATS cannot be reached"),

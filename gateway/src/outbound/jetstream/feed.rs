@@ -63,6 +63,8 @@ struct Buffer {
     retry_at: Option<Instant>,
     /// The log is asked after this, if nothing comes from the stream.
     silent_since: Option<Instant>,
+    /// The last read was over a gap; it is told once.
+    healing: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -209,6 +211,7 @@ impl Feed for JetStreamFeed {
         let answered = if buffer.ready.is_empty() { self.try_pull(&mut buffer, limit, None).await } else { true };
         let joined = buffer.joined(after, limit);
         if !joined.is_empty() {
+            buffer.healing = false;
             self.counters.streamed.fetch_add(joined.len() as u64, Ordering::Relaxed);
             return Ok(joined);
         }
@@ -216,12 +219,13 @@ impl Feed for JetStreamFeed {
             let missing = usize::try_from(gap).unwrap_or(usize::MAX).min(limit);
             let healed = self.read_log(after, missing).await?;
             self.counters.healed.fetch_add(healed.len() as u64, Ordering::Relaxed);
-            tracing::info!(
-                consumer = %self.consumer,
-                event.position = after + 1,
-                healed = healed.len(),
-                "positions that did not come from the stream are read from the log"
-            );
+            if !std::mem::replace(&mut buffer.healing, true) {
+                tracing::info!(
+                    consumer = %self.consumer,
+                    event.position = after + 1,
+                    "positions that do not come from the stream are read from the log"
+                );
+            }
             return Ok(healed);
         }
         let silent = buffer.silent_since.get_or_insert_with(Instant::now).elapsed() >= SILENCE;

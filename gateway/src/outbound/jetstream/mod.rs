@@ -4,6 +4,7 @@
 //! reader sees a loss as a jump in a number it already has; a [`JetStreamFeed`] mends it from the log, and goes on
 //! from the log alone while NATS is down.
 
+pub mod analytics;
 mod connect;
 mod feed;
 mod message;
