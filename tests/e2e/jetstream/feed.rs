@@ -45,6 +45,7 @@ async fn the_feed_over_jetstream_keeps_the_contract_of_feeds() {
         let settings = StreamSettings {
             name: format!("EVENTS-{number}"),
             subjects: format!("contract.{number}"),
+            max_bytes: 1 << 20,
             ..StreamSettings::default()
         };
         relayed(Stage::on(Arc::clone(&nats), settings).await).await

@@ -1,7 +1,9 @@
 //! The events' way over NATS: in order, whole, and back from every loss.
 
+mod analytics;
 mod feed;
 mod relay;
+mod users;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +23,7 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-const AT_MOST: Duration = Duration::from_secs(60);
+const AT_MOST: Duration = Duration::from_mins(1);
 
 /// A history, and a server to distribute it.
 struct Stage {
