@@ -159,13 +159,21 @@ impl Log {
     /// # Errors
     /// When the database fails. An event that cannot be decoded is delivered as such.
     pub async fn read(&self, after: u64, limit: usize) -> Result<Vec<Delivery>, sqlx::Error> {
+        Ok(self.read_raw(after, limit).await?.iter().map(RawEvent::delivery).collect())
+    }
+
+    /// The same as stored, undecoded.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read_raw(&self, after: u64, limit: usize) -> Result<Vec<RawEvent>, sqlx::Error> {
         const SQL: &str = "SELECT position, tenant_id, tenant_position, aggregate_type, aggregate_id, sequence,
                 event_type, event_version, CAST(payload AS TEXT), CAST(metadata AS TEXT), event_id, recorded_at
             FROM history WHERE position > $1 ORDER BY position LIMIT $2";
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows: Vec<LoggedEvent> = self.db.fetch(Scope::All, SQL, vec![after.into(), limit.into()]).await?;
-        Ok(rows.iter().map(delivery).collect())
+        Ok(rows.into_iter().map(RawEvent::from).collect())
     }
 
     /// # Errors
@@ -227,39 +235,78 @@ impl Log {
     }
 }
 
-fn delivery(row: &LoggedEvent) -> Delivery {
-    let position = row.0.unsigned_abs();
-    let event = recorded(row).map_err(|error| Unreadable {
-        aggregate_type: row.3.clone(),
-        aggregate_id: row.4.parse().unwrap_or_default(),
-        event_type: row.6.clone(),
-        reason: error.to_string(),
-    });
-    Delivery { position, event }
+/// One place of the log as stored: what the relay publishes, and what a message of it is decoded from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawEvent {
+    pub position: u64,
+    pub tenant_id: Option<Uuid>,
+    pub tenant_position: Option<u64>,
+    pub aggregate_type: String,
+    pub aggregate_id: String,
+    pub sequence: u64,
+    pub event_type: String,
+    pub event_version: String,
+    /// JSON, its personal data sealed.
+    pub payload: String,
+    /// JSON, text to text.
+    pub metadata: String,
+    pub event_id: Uuid,
+    pub recorded_at: chrono::DateTime<chrono::Utc>,
 }
 
-fn recorded(row: &LoggedEvent) -> Result<Recorded<Event>, UnreadableEvent> {
-    let (position, tenant, tenant_position, aggregate_type, aggregate_id, sequence, event_type, version, ..) = row;
-    let malformed = |error: serde_json::Error| UnreadableEvent::Payload {
-        event_type: event_type.clone(),
-        version: version.clone(),
-        reason: error.to_string(),
-    };
-    let payload = serde_json::from_str(&row.8).map_err(malformed)?;
-    let metadata: HashMap<String, String> = serde_json::from_str(&row.9).map_err(malformed)?;
-    let (version, payload) = upcast(event_type, version, payload);
-    Ok(Recorded {
-        position: position.unsigned_abs(),
-        tenant_position: tenant_position.map(i64::unsigned_abs),
-        tenant_id: tenant.map(TenantId),
-        event_id: EventId(row.10),
-        aggregate_id: aggregate_id.parse().map_err(|_| UnreadableEvent::Metadata("aggregate_id"))?,
-        sequence: sequence.unsigned_abs(),
-        recorded_at: row.11,
-        metadata: Metadata::from_map(&metadata)?,
-        payload: Event::decode(aggregate_type, event_type, &version, payload)?,
-        aggregate_type: aggregate_type.clone(),
-    })
+impl From<LoggedEvent> for RawEvent {
+    fn from(row: LoggedEvent) -> Self {
+        Self {
+            position: row.0.unsigned_abs(),
+            tenant_id: row.1,
+            tenant_position: row.2.map(i64::unsigned_abs),
+            aggregate_type: row.3,
+            aggregate_id: row.4,
+            sequence: row.5.unsigned_abs(),
+            event_type: row.6,
+            event_version: row.7,
+            payload: row.8,
+            metadata: row.9,
+            event_id: row.10,
+            recorded_at: row.11,
+        }
+    }
+}
+
+impl RawEvent {
+    /// The event upcast and decoded, or the reason why that cannot be done.
+    pub fn delivery(&self) -> Delivery {
+        let event = self.recorded().map_err(|error| Unreadable {
+            aggregate_type: self.aggregate_type.clone(),
+            aggregate_id: self.aggregate_id.parse().unwrap_or_default(),
+            event_type: self.event_type.clone(),
+            reason: error.to_string(),
+        });
+        Delivery { position: self.position, event }
+    }
+
+    fn recorded(&self) -> Result<Recorded<Event>, UnreadableEvent> {
+        let malformed = |error: serde_json::Error| UnreadableEvent::Payload {
+            event_type: self.event_type.clone(),
+            version: self.event_version.clone(),
+            reason: error.to_string(),
+        };
+        let payload = serde_json::from_str(&self.payload).map_err(malformed)?;
+        let metadata: HashMap<String, String> = serde_json::from_str(&self.metadata).map_err(malformed)?;
+        let (version, payload) = upcast(&self.event_type, &self.event_version, payload);
+        Ok(Recorded {
+            position: self.position,
+            tenant_position: self.tenant_position,
+            tenant_id: self.tenant_id.map(TenantId),
+            event_id: EventId(self.event_id),
+            aggregate_id: self.aggregate_id.parse().map_err(|_| UnreadableEvent::Metadata("aggregate_id"))?,
+            sequence: self.sequence,
+            recorded_at: self.recorded_at,
+            metadata: Metadata::from_map(&metadata)?,
+            payload: Event::decode(&self.aggregate_type, &self.event_type, &version, payload)?,
+            aggregate_type: self.aggregate_type.clone(),
+        })
+    }
 }
 
 /// Tables beside the events: receipts, keys, credentials, the candidates' index.

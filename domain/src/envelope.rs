@@ -143,7 +143,7 @@ impl Recorded<Event> {
 
     /// `starscreen.events.v1.<tenant>.<aggregate>.<EventType>`: UUIDs and our own names only, never text of people.
     pub fn subject(&self) -> String {
-        let tenant = self.tenant_id.map_or_else(|| "none".to_owned(), |tenant| tenant.to_string());
+        let tenant = self.tenant_id.map_or_else(|| "_none".to_owned(), |tenant| tenant.to_string());
         format!("starscreen.events.v1.{tenant}.{}.{}", self.aggregate_type, self.payload.event_type())
     }
 }
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_subject_of_no_tenant_says_so() {
         let event = recorded(None, "email_claim", Event::EmailClaim(EmailClaimEvent::EmailReleased {}));
-        assert_eq!(event.subject(), "starscreen.events.v1.none.email_claim.EmailReleased");
+        assert_eq!(event.subject(), "starscreen.events.v1._none.email_claim.EmailReleased");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod fairness;
 mod harness;
 mod hidden_text;
 mod idempotency;
+mod jetstream;
 mod jobs;
 mod llm;
 mod main_job;

@@ -4,6 +4,7 @@ pub mod archive;
 pub mod contact;
 pub mod extract;
 pub mod feed;
+pub mod jetstream;
 pub mod keys;
 pub mod objects;
 pub mod offline;
