@@ -12,6 +12,7 @@ pub mod candidate;
 pub mod contracts;
 pub mod db;
 pub mod error;
+pub mod grants;
 pub mod job;
 pub mod operations;
 pub mod ports;

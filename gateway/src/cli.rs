@@ -13,7 +13,9 @@ use starscreen_domain::work::Lane;
 use crate::{
     config::{ConfigError, LoadOptions, Settings, Warning},
     demo, http,
-    operator::{self, audit::AuditCommand, migrate::MigrateCommand, queue::QueueCommand},
+    operator::{
+        self, audit::AuditCommand, distribution::AnalyticsCommand, migrate::MigrateCommand, queue::QueueCommand,
+    },
     outbound,
     roles::{self, Part},
     telemetry,
@@ -37,11 +39,19 @@ enum Command {
         name: Option<String>,
     },
     /// Gives events their order and distributes them; of several one leads
-    Relay,
+    Relay {
+        #[command(subcommand)]
+        command: Option<RelayCommand>,
+    },
     /// Works off what events ask for
     Worker {
         /// extract, rubric, score or react; all without
         lanes: Vec<Lane>,
+    },
+    /// Lets tenants' programs read their events on NATS
+    Analytics {
+        #[command(subcommand)]
+        command: AnalyticsCommand,
     },
     /// Brings the schema of PostgreSQL up to date, or back
     Migrate {
@@ -89,8 +99,14 @@ enum Command {
 impl Command {
     /// Runs until it is stopped, and tells in its log what it does.
     fn is_server(&self) -> bool {
-        matches!(self, Self::Gateway | Self::Projector { .. } | Self::Relay | Self::Worker { .. })
+        matches!(self, Self::Gateway | Self::Projector { .. } | Self::Relay { command: None } | Self::Worker { .. })
     }
+}
+
+#[derive(Subcommand)]
+enum RelayCommand {
+    /// Throws the events on NATS away and publishes them again from the database, at the same numbers
+    RebuildStream,
 }
 
 #[derive(Subcommand)]
@@ -178,7 +194,11 @@ async fn dispatch(
             operator::known(name.as_deref())?;
             roles::serve(settings, vec![Part::Projectors(name)]).await?;
         }
-        Some(Command::Relay) => roles::serve(settings, vec![Part::Relay]).await?,
+        Some(Command::Relay { command: None }) => roles::serve(settings, vec![Part::Relay]).await?,
+        Some(Command::Relay { command: Some(RelayCommand::RebuildStream) }) => {
+            operator::distribution::rebuild_stream(&settings).await?;
+        }
+        Some(Command::Analytics { command }) => operator::distribution::analytics(&settings, command).await?,
         Some(Command::Worker { lanes }) => {
             let lanes = if lanes.is_empty() { Lane::ALL.to_vec() } else { lanes };
             roles::serve(settings, vec![Part::Workers(lanes)]).await?;

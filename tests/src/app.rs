@@ -14,7 +14,7 @@ use crate::{
     events::Events,
     home::{Ended, Home, Server},
     read_models::ReadModels,
-    servers::Database,
+    servers::{Database, Nats},
     waiting::{AT_MOST, Log},
 };
 
@@ -24,6 +24,7 @@ pub struct TestApp {
     servers: Mutex<Option<Servers>>,
     home: Home,
     database: Option<Database>,
+    nats: Option<Nats>,
     environment: Vec<(String, String)>,
     base: Base,
     may_be_unfinished: bool,
@@ -44,13 +45,17 @@ impl TestApp {
 
     pub fn start_with(binary: &Path, environment: &[(&str, &str)]) -> Self {
         let database = Backend::current().database(binary);
+        let nats = (Backend::current() == Backend::Apart).then(|| Nats::private(""));
+        let nats_url = nats.as_ref().map(Nats::url);
         let url = database.iter().map(|database| ("DATABASE_URL", database.url.as_str()));
+        let url = url.chain(nats_url.iter().map(|url| ("NATS_URL", url.as_str())));
         let environment = url.chain(environment.iter().copied());
         let app = Self {
             home: Home::new(binary),
             servers: Mutex::new(None),
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             database,
+            nats,
             base: Arc::new(RwLock::new(String::new())),
             may_be_unfinished: false,
             settle_at_most: AT_MOST,
@@ -67,6 +72,11 @@ impl TestApp {
     /// How long the work that a test leaves may take.
     pub fn settle_at_most(&mut self, limit: Duration) {
         self.settle_at_most = limit;
+    }
+
+    /// Where the parts run apart.
+    pub fn nats(&self) -> &Nats {
+        self.nats.as_ref().expect("events are distributed")
     }
 
     pub fn home(&self) -> &Home {

@@ -21,7 +21,7 @@ pub enum Backend {
     Embedded,
     /// One process over PostgreSQL.
     Postgres,
-    /// PostgreSQL, and a process for each part.
+    /// PostgreSQL and NATS, and a process for each part.
     Apart,
 }
 

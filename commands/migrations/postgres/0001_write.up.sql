@@ -171,6 +171,14 @@ CREATE TABLE dead_work (
 );
 CREATE INDEX dead_work_subject ON dead_work (subject);
 
+-- Tenants whose programs may read their events on NATS; of the token only its hash.
+CREATE TABLE analytics_grants (
+    tenant_id      UUID   PRIMARY KEY,
+    token_hash     BYTEA  NOT NULL,
+    granted_at_ms  BIGINT NOT NULL,
+    after_position BIGINT NOT NULL
+);
+
 -- Who may do what. Nobody may change or delete events or positions.
 GRANT USAGE ON SCHEMA write TO starscreen_gateway, starscreen_worker, starscreen_projector, starscreen_sequencer,
     starscreen_operator;
@@ -185,7 +193,10 @@ GRANT SELECT ON subject_keys TO starscreen_projector;
 GRANT INSERT ON work TO starscreen_gateway;
 GRANT SELECT, DELETE ON dead_work TO starscreen_gateway;
 GRANT SELECT, INSERT, UPDATE, DELETE ON work, lane_pauses, dead_work TO starscreen_worker, starscreen_operator;
-GRANT SELECT, INSERT ON installation TO starscreen_gateway, starscreen_worker, starscreen_projector, starscreen_operator;
+GRANT SELECT, INSERT ON installation TO starscreen_gateway, starscreen_worker, starscreen_projector,
+    starscreen_sequencer, starscreen_operator;
+GRANT SELECT ON analytics_grants TO starscreen_sequencer;
+GRANT INSERT, UPDATE, DELETE ON analytics_grants TO starscreen_operator;
 GRANT INSERT ON positions TO starscreen_sequencer;
 GRANT SELECT ON epochs TO starscreen_sequencer;
 GRANT SELECT, UPDATE ON sequencer TO starscreen_sequencer;
@@ -197,7 +208,7 @@ DECLARE
     name TEXT;
 BEGIN
     FOREACH name IN ARRAY ARRAY['events', 'positions', 'receipts', 'subject_keys', 'credentials', 'candidate_index',
-        'work', 'dead_work']
+        'work', 'dead_work', 'analytics_grants']
     LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY tenants ON %I TO starscreen_gateway

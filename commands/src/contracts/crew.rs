@@ -12,11 +12,13 @@ use super::{
 use crate::{
     candidate,
     db::Scope,
-    workers::{LaneSettings, Workers},
+    workers::{HOLD, LaneSettings, Workers},
     write_side::WriteSide,
 };
 
 pub const LEASE: Duration = Duration::from_mins(1);
+/// What one try may take.
+pub const AT_MOST: Duration = Duration::from_mins(1);
 
 /// Workers of every lane.
 pub struct Crew {
@@ -26,13 +28,14 @@ pub struct Crew {
 
 impl Crew {
     pub fn at_work(write: &WriteSide, ports: &Scripted) -> Self {
-        Self::with_lease(write, ports, LEASE)
+        Self::with(write, ports, AT_MOST, HOLD)
     }
 
-    pub fn with_lease(write: &WriteSide, ports: &Scripted, lease: Duration) -> Self {
+    pub fn with(write: &WriteSide, ports: &Scripted, at_most: Duration, hold: Duration) -> Self {
         let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let settings = LaneSettings { parallel: 4, at_most, hold };
         for lane in Lane::ALL {
-            workers(write, ports).start(lane, LaneSettings { parallel: 4, lease }, shutdown.clone(), &tracker);
+            workers(write, ports).start(lane, settings, shutdown.clone(), &tracker);
         }
         Self { shutdown, tracker }
     }

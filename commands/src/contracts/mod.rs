@@ -259,6 +259,7 @@ macro_rules! contract_tests {
                 a_result_that_fits_no_event_fails_the_candidate_at_last,
                 a_panic_is_one_failed_try,
                 work_that_hangs_is_cut_and_tried_again,
+                work_that_takes_longer_than_its_lease_stays_with_who_has_it,
                 a_worker_that_dies_leaves_its_items_to_others,
                 a_late_report_is_refused,
                 workers_finish_their_items_before_they_stop;

@@ -11,12 +11,12 @@ use starscreen_domain::{
 
 use super::{
     Store,
-    crew::{Crew, hurry, until_all_is_done, upload},
+    crew::{AT_MOST, Crew, hurry, until_all_is_done, upload},
     scripted::{Scripted, Step},
     stage::{self, Tenant, history, until},
     workers::{failure_code, story},
 };
-use crate::{candidate, db::Scope, job, operations, work::LaneCount};
+use crate::{candidate, db::Scope, job, operations, work::LaneCount, workers::HOLD};
 
 const BRIEF: Duration = Duration::from_millis(1);
 
@@ -338,12 +338,32 @@ pub async fn work_that_hangs_is_cut_and_tried_again(store: Store) {
     let ports = Scripted::default();
     let (tenant, job) = ready(&store, &ports).await;
     ports.extractor.script.then([Step::Hangs, Step::Hangs]);
-    let crew = Crew::with_lease(&store, &ports, Duration::from_millis(500));
+    let crew = Crew::with(&store, &ports, Duration::from_millis(500), HOLD);
     let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
     until_all_is_done(&store).await;
 
     assert_eq!(stage::candidate(&store, &tenant, id).await.status, Status::Scored);
     crew.stop().await;
+}
+
+/// However short the lease is, as long as its holder lives.
+pub async fn work_that_takes_longer_than_its_lease_stays_with_who_has_it(store: Store) {
+    const HOLD: Duration = Duration::from_millis(600);
+    let ports = Scripted::default();
+    ports.llm.hold_rubrics();
+    let beside = store.beside().await;
+    let crews = [Crew::with(&store, &ports, AT_MOST, HOLD), Crew::with(&beside, &ports, AT_MOST, HOLD)];
+    let tenant = stage::tenant(&store, None).await;
+    stage::job(&store, &tenant).await;
+    until("the model is asked", async || (ports.llm.rubrics.calls() > 0).then_some(())).await;
+    tokio::time::sleep(HOLD * 4).await;
+    assert_eq!(ports.llm.rubrics.calls(), 1, "it was given to somebody else");
+    ports.llm.let_rubrics_go_on();
+    until_all_is_done(&store).await;
+    for crew in crews {
+        crew.stop().await;
+    }
+    beside.close().await;
 }
 
 /// The process dies between the model's answer and the commit: nothing of it is left but a lease.

@@ -11,7 +11,7 @@ mod scoring;
 mod standing;
 mod verify;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use starscreen_domain::{
@@ -68,12 +68,18 @@ pub struct Ports {
     pub llm: Arc<dyn Llm>,
 }
 
-/// Places a lane has, and for how long an item is given away. Work that takes longer is cut and tried again: its report
-/// would be refused, and what hangs must not keep its place.
+/// For how long an item is given away at a time. Its worker prolongs that while it works; what a dead one had in hand
+/// goes on elsewhere when it is over.
+pub const HOLD: Duration = Duration::from_secs(15);
+
 #[derive(Clone, Copy, Debug)]
 pub struct LaneSettings {
+    /// Places the lane has.
     pub parallel: usize,
-    pub lease: Duration,
+    /// Work that takes longer is cut and tried again: what hangs must not keep its place.
+    pub at_most: Duration,
+    /// [`HOLD`], or less.
+    pub hold: Duration,
 }
 
 #[derive(Clone)]
@@ -200,7 +206,7 @@ impl Workers {
             }
             let claimed = match self.standing(lane).room(places.available_permits()) {
                 0 => Ok(vec![]),
-                room => self.queue.claim(lane, room, settings.lease).await,
+                room => self.queue.claim(lane, room, settings.hold).await,
             };
             match claimed {
                 Ok(claimed) if claimed.is_empty() => {
@@ -216,7 +222,7 @@ impl Workers {
                         let workers = self.clone();
                         let tries = self.standing(lane).begin();
                         items.spawn(async move {
-                            workers.work_off(&item, settings.lease).await;
+                            workers.work_off(&item, settings).await;
                             if tries {
                                 workers.standing(lane).end();
                             }
@@ -238,9 +244,9 @@ impl Workers {
     #[tracing::instrument(name = "worker.item", skip_all, fields(
         lane = %item.task.lane(), work.id = %item.lease.work_id, work.subject = %item.subject, tenant.id = %item.tenant
     ))]
-    async fn work_off(&self, item: &Claimed, lease: Duration) {
+    async fn work_off(&self, item: &Claimed, settings: LaneSettings) {
         let lane = item.task.lane();
-        let error = match self.attempt(item, lease).await {
+        let error = match self.attempt(item, settings).await {
             Ok(()) => return,
             Err(WorkError::Refused { reason }) if self.standing(lane).answered_since_refusal() => {
                 WorkError::Again { reason, after: Some(REFUSED_PAUSE), budget: Budget::Tries }
@@ -309,8 +315,8 @@ impl Workers {
         }
     }
 
-    /// One try, cut when its lease is about to end. A panic is a failed try, not a lost place.
-    async fn attempt(&self, item: &Claimed, lease: Duration) -> Result<(), WorkError> {
+    /// One try, cut when its time is up; the item is held meanwhile. A panic is a failed try, not a lost place.
+    async fn attempt(&self, item: &Claimed, settings: LaneSettings) -> Result<(), WorkError> {
         let work = async {
             match item.task {
                 Task::ExtractText => self.extract(item).await,
@@ -323,10 +329,18 @@ impl Workers {
             }
         };
         let failed = |reason: &str, after| WorkError::Again { reason: reason.to_owned(), after, budget: Budget::Tries };
-        match timeout(lease.mul_f64(0.9), AssertUnwindSafe(work).catch_unwind()).await {
+        let work = AssertUnwindSafe(work).catch_unwind();
+        let held = async {
+            tokio::select! {
+                biased;
+                outcome = work => outcome,
+                never = self.hold(item, settings.hold) => match never {},
+            }
+        };
+        match timeout(settings.at_most, held).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panic)) => Err(failed("the worker panicked", None)), // the panic hook has said where
-            Err(_elapsed) => Err(failed("the work was not done within its lease", Some(SHORTEST_PAUSE))),
+            Err(_elapsed) => Err(failed("the work took too long", Some(SHORTEST_PAUSE))),
         }
     }
 
@@ -352,6 +366,19 @@ impl Workers {
             Task::DrawUpRubric => self.give_up_rubric(item).await,
             Task::Score => self.give_up_scoring(item).await,
             Task::ScoreWaiting | Task::AwaitRubric | Task::FailWaiting | Task::DeleteCandidates => Err(error),
+        }
+    }
+
+    /// Prolongs the item's lease again and again. A short one is enough then, so that what a dead process had in hand
+    /// goes on elsewhere soon. A lease that was lost stays lost: the report of the work will be refused.
+    async fn hold(&self, item: &Claimed, hold: Duration) -> Infallible {
+        loop {
+            sleep(hold / 3).await;
+            match self.queue.extend(item.lease, hold).await {
+                Ok(true) => {}
+                Ok(false) => std::future::pending().await,
+                Err(error) => tracing::debug!(error = %error, "a lease could not be prolonged"),
+            }
         }
     }
 

@@ -34,8 +34,7 @@ pub struct Settings {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
     pub database: DatabaseSettings,
-    /// `None`: events are read from the database.
-    pub nats_url: Option<SecretString>,
+    pub nats: NatsSettings,
     /// Accepted and kept; there are no limits yet.
     pub rate_limits: bool,
     /// Origins whose pages may call the API from a browser, as browsers write them, or `*`.
@@ -59,6 +58,19 @@ pub struct DatabaseSettings {
     pub url: Option<SecretString>,
     /// Of one process, at most.
     pub connections: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct NatsSettings {
+    /// `None`: events are read from the database.
+    pub url: Option<SecretString>,
+    pub max_bytes: u64,
+    pub max_age_days: u32,
+    pub replicas: usize,
+    /// `None`: no analytics client is let in.
+    pub callout_seed: Option<SecretString>,
+    pub callout_password: Option<SecretString>,
+    pub sys_password: Option<SecretString>,
 }
 
 #[derive(Clone, Debug)]

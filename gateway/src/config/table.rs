@@ -8,8 +8,8 @@ use std::{
 use secrecy::SecretString;
 
 use super::{
-    ConfigError, DatabaseSettings, KeySettings, LogSettings, OpenAiSettings, Settings, StripeSettings, TokenSettings,
-    UploadSettings, WorkerSettings, WrongValue,
+    ConfigError, DatabaseSettings, KeySettings, LogSettings, NatsSettings, OpenAiSettings, Settings, StripeSettings,
+    TokenSettings, UploadSettings, WorkerSettings, WrongValue,
     layers::{Layers, Origin},
     plans::{self, Plans},
     values,
@@ -120,7 +120,65 @@ pub(super) const TABLE: &[Setting] = &[
         allowed: "it must begin with nats:// or tls://",
         optional: true,
         secret: true, // it may hold a password
-        set: |draft, found| set(&mut draft.settings.nats_url, values::nats_url(found.text).map(Some)),
+        set: |draft, found| set(&mut draft.settings.nats.url, values::nats_url(found.text).map(Some)),
+    },
+    Setting {
+        key: "nats.max_bytes",
+        variable: "STARSCREEN_NATS_MAX_BYTES",
+        about: "Largest size of the events on NATS, in bytes; the oldest go first. The server sets it aside at once.",
+        allowed: "it must be a whole number of bytes from 1048576 (1 MB)",
+        set: |draft, found| set(&mut draft.settings.nats.max_bytes, values::number(found.text, 1 << 20..=1 << 50)),
+        ..ROW
+    },
+    Setting {
+        key: "nats.max_age_days",
+        variable: "STARSCREEN_NATS_MAX_AGE_DAYS",
+        about: "How long events stay on NATS, in days. They stay in the database for ever.",
+        allowed: "it must be a whole number of days from 1 to 36500",
+        set: |draft, found| set(&mut draft.settings.nats.max_age_days, values::number(found.text, 1..=36_500)),
+        ..ROW
+    },
+    Setting {
+        key: "nats.replicas",
+        variable: "STARSCREEN_NATS_REPLICAS",
+        about: "Servers of a NATS cluster that keep the events.",
+        allowed: "it must be 1, 3 or 5",
+        set: |draft, found| {
+            let odd = values::number(found.text, 1..=5_usize).filter(|replicas| replicas % 2 == 1);
+            set(&mut draft.settings.nats.replicas, odd)
+        },
+        ..ROW
+    },
+    Setting {
+        key: "nats.callout_seed",
+        variable: "STARSCREEN_NATS_CALLOUT_SEED",
+        about: "What analytics clients' permits are signed with (`starscreen analytics key` makes one). Without it none \
+            is let in.",
+        allowed: "it must be the seed of an account key, which begins with SA",
+        optional: true,
+        secret: true,
+        set: |draft, found| {
+            let seed = found.text.starts_with("SA").then(|| SecretString::from(found.text));
+            set(&mut draft.settings.nats.callout_seed, seed.map(Some))
+        },
+    },
+    Setting {
+        key: "nats.callout_password",
+        variable: "STARSCREEN_NATS_CALLOUT_PASSWORD",
+        about: "Password of the user callout of nats.conf.",
+        optional: true,
+        secret: true,
+        set: |draft, found| set(&mut draft.settings.nats.callout_password, Some(Some(found.text.into()))),
+        ..ROW
+    },
+    Setting {
+        key: "nats.sys_password",
+        variable: "STARSCREEN_NATS_SYS_PASSWORD",
+        about: "Password of the user sys of nats.conf.",
+        optional: true,
+        secret: true,
+        set: |draft, found| set(&mut draft.settings.nats.sys_password, Some(Some(found.text.into()))),
+        ..ROW
     },
     Setting {
         key: "rate_limits",
@@ -518,7 +576,7 @@ impl Draft {
                 listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                 data_dir: PathBuf::new(),
                 database: DatabaseSettings { url: None, connections: 0 },
-                nats_url: None,
+                nats: NatsSettings::default(),
                 rate_limits: false,
                 cors_origins: vec![],
                 frontend_url: String::new(),
@@ -561,7 +619,7 @@ impl Draft {
     fn finish(self, described: Vec<Described>) -> Result<Settings, ConfigError> {
         let Self { mut settings, plans, log_filter, log_level, .. } = self;
         settings.log.filter = log_filter.unwrap_or_else(|| crate::telemetry::default_filter(log_level));
-        if settings.nats_url.is_some() && settings.database.url.is_none() {
+        if settings.nats.url.is_some() && settings.database.url.is_none() {
             return Err(ConfigError::NatsWithoutDatabase);
         }
         settings.plans = Plans::from_drafts(plans)?;

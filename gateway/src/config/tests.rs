@@ -214,6 +214,12 @@ fn every_key_can_be_set_by_file_and_by_variable() {
         ("stripe.price_id_enterprise_base", "price_1"),
         ("stripe.price_id_enterprise_usage", "price_1"),
         ("database_connections", "12"),
+        ("nats.max_bytes", "1048577"),
+        ("nats.max_age_days", "7"),
+        ("nats.replicas", "3"),
+        ("nats.callout_seed", "SAANDLKMXL6CUS3CP52WIXBEDN6YJ545GDKC65U5JZPPV6WH6ESWUA6YAI"),
+        ("nats.callout_password", "callout"),
+        ("nats.sys_password", "sys"),
         ("plans.free.display_name", "Trial"),
         ("plans.small_business.monthly_limit", "251"),
     ];
@@ -349,7 +355,7 @@ fn servers_are_named_by_their_addresses_and_nats_needs_postgresql() {
     let url = |settings: Settings| settings.database.url.map(|url| url.expose_secret().to_owned());
     let as_python = "postgresql+asyncpg://me:it@db/starscreen";
     let given = nothing().variable("DATABASE_URL", as_python).variable("NATS_URL", "nats://nats:4222").settings();
-    assert_eq!(given.nats_url.as_ref().map(ExposeSecret::expose_secret), Some("nats://nats:4222"));
+    assert_eq!(given.nats.url.as_ref().map(ExposeSecret::expose_secret), Some("nats://nats:4222"));
     assert_eq!(url(given).as_deref(), Some("postgresql://me:it@db/starscreen"));
     let refusal = nothing().file("starscreen.toml", "nats_url = \"nats://nats:4222\"").refusal();
     assert!(refusal.contains("NATS_URL is set without DATABASE_URL"), "{refusal}");

@@ -1,6 +1,7 @@
 //! What operators do from the command line. Works beside a running server.
 
 pub mod audit;
+pub mod distribution;
 pub mod doctor;
 pub mod machine;
 pub mod migrate;
@@ -31,6 +32,14 @@ pub enum OperatorError {
     ReadModel(#[from] ReadModelError),
     #[error(transparent)]
     Schema(#[from] starscreen_commands::schema::SchemaError),
+    #[error("events are not distributed here: set NATS_URL")]
+    NotDistributed,
+    #[error(transparent)]
+    Relay(#[from] crate::outbound::jetstream::RelayError),
+    #[error(transparent)]
+    Analytics(#[from] crate::outbound::jetstream::analytics::AnalyticsError),
+    #[error("a key could not be made")]
+    Issuer(#[from] crate::outbound::jetstream::analytics::IssuerError),
     #[error(
         "there is nothing to migrate without DATABASE_URL: an embedded store is brought up to date when it is opened"
     )]

@@ -5,18 +5,26 @@ use std::{sync::Arc, time::Duration};
 use starscreen_commands::{
     ports::Llm,
     sequencer::Sequencer,
-    workers::{LaneSettings, Ports, Workers},
+    workers::{HOLD, LaneSettings, Ports, Workers},
 };
 use starscreen_domain::work::Lane;
-use starscreen_projections::Running;
+use starscreen_projections::{Models, Running};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Acting, DRAIN, Opened, Part, StartError, opened::sequencer_options};
-use crate::{config::Settings, data_dir::DataDir, outbound::extract::Extractor, sweep};
+use super::{Acting, DRAIN, Opened, Part, StartError, broker, opened::sequencer_options};
+use crate::{
+    config::Settings,
+    data_dir::DataDir,
+    outbound::{
+        extract::Extractor,
+        jetstream::{JetStreamFeed, wake_workers},
+    },
+    sweep,
+};
 
-/// A work item is given away again after this time without a report.
-const LEASE: Duration = Duration::from_mins(2);
+/// What one try may take besides the answers of others.
+const AT_MOST: Duration = Duration::from_secs(100);
 /// Calls that one work item may make, one after the other.
 const CALLS_AN_ITEM: u32 = 2;
 
@@ -49,7 +57,7 @@ impl Background {
         let mut background = Self::default();
         for part in parts {
             match (part, &llm) {
-                (Part::Relay, _) => background.relay(settings, opened)?,
+                (Part::Relay, _) => background.relay(settings, dir, opened).await?,
                 (Part::Projectors(only), _) => background.projectors(settings, dir, opened, only.as_deref()).await?,
                 (Part::Workers(lanes), Some(llm)) => {
                     background.workers(settings, dir, opened, lanes, Arc::clone(llm)).await?;
@@ -61,10 +69,15 @@ impl Background {
     }
 
     /// An embedded store gives positions itself.
-    fn relay(&mut self, settings: &Settings, opened: &Opened) -> Result<(), StartError> {
+    async fn relay(&mut self, settings: &Settings, dir: &DataDir, opened: &Opened) -> Result<(), StartError> {
         let Some(signals) = opened.write.signals.clone() else { return Ok(()) };
         let process = format!("process {}", std::process::id());
-        Sequencer::start(sequencer_options(settings)?, signals, process, self.stop_relay.clone(), &self.relay);
+        let options = sequencer_options(settings)?;
+        let leads = Sequencer::start(options, signals, process, self.stop_relay.clone(), &self.relay);
+        if settings.nats.url.is_some() {
+            let own = self.acting(settings, dir, opened, Acting::Relay).await?;
+            broker::relay(settings, &own.write, leads, &self.stop_relay, &self.relay).await?;
+        }
         Ok(())
     }
 
@@ -77,7 +90,14 @@ impl Background {
     ) -> Result<(), StartError> {
         let own = self.acting(settings, dir, opened, Acting::Projector).await?;
         let stop = self.stop_projectors.subscribe();
-        self.projectors.push(own.reads.start(own.feed.clone(), own.vault.clone(), only, &stop)?);
+        let Some(topology) = broker::topology(settings, "starscreen projector").await? else {
+            self.projectors.push(own.reads.start(own.feed.clone(), own.vault.clone(), only, &stop)?);
+            return Ok(());
+        };
+        for name in Models::NAMES.iter().filter(|name| only.is_none_or(|only| only == **name)) {
+            let feed = Arc::new(JetStreamFeed::new(own.write.log.clone(), topology.clone(), name));
+            self.projectors.push(own.reads.start(feed, own.vault.clone(), Some(name), &stop)?);
+        }
         Ok(())
     }
 
@@ -102,19 +122,24 @@ impl Background {
             llm,
         };
         let workers = Workers::new(own.write.bus.clone(), own.write.queue.clone(), ports);
+        if let Some(topology) = broker::topology(settings, "starscreen worker").await? {
+            let (wakes, stop) = (own.write.writer.wakes(), self.stop_workers.clone());
+            let subjects = topology.settings().subjects.clone();
+            self.workers.spawn(async move { wake_workers(topology.client(), &subjects, wakes, &stop).await });
+        }
         let (objects, registry) = (own.objects.clone(), own.write.registry.clone());
         let stop_sweep = self.stop_workers.clone();
         self.workers.spawn(async move { stop_sweep.run_until_cancelled(sweep::run(&objects, &registry)).await });
         for lane in lanes {
-            // The lease of what waits for the model is longer than the model may take.
             let answers = Duration::from_secs(settings.openai.timeout_seconds) * CALLS_AN_ITEM;
-            let (parallel, lease) = match lane {
-                Lane::Extract => (settings.workers.extract_parallel, LEASE),
-                Lane::Rubric => (settings.workers.rubric_parallel, LEASE + answers),
-                Lane::Score => (settings.workers.score_parallel, LEASE + answers),
-                Lane::React => (settings.workers.react_parallel, LEASE),
+            let (parallel, at_most) = match lane {
+                Lane::Extract => (settings.workers.extract_parallel, AT_MOST),
+                Lane::Rubric => (settings.workers.rubric_parallel, AT_MOST + answers),
+                Lane::Score => (settings.workers.score_parallel, AT_MOST + answers),
+                Lane::React => (settings.workers.react_parallel, AT_MOST),
             };
-            workers.start(*lane, LaneSettings { parallel, lease }, self.stop_workers.clone(), &self.workers);
+            let settings = LaneSettings { parallel, at_most, hold: HOLD };
+            workers.start(*lane, settings, self.stop_workers.clone(), &self.workers);
         }
         Ok(())
     }

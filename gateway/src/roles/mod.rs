@@ -1,6 +1,7 @@
 //! The composition root: which adapter stands behind which port, and which roles run in this process.
 
 mod background;
+pub mod broker;
 mod opened;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -16,6 +17,7 @@ use crate::{
     data_dir::{DataDir, DataDirError},
     http::{self, AppState, UploadMemory},
     outbound::{
+        jetstream::ConnectError as ConnectToNatsError,
         offline::OfflineScorer,
         openai::{ConnectError, OpenAi, OpenAiOptions},
         temporary,
@@ -52,6 +54,12 @@ pub enum StartError {
         "the data in the database is sealed under another master key: give this process the same, by STARSCREEN_MASTER_KEY or the file master.key of the data directory"
     )]
     OtherMasterKey,
+    #[error("NATS cannot be used; check NATS_URL")]
+    Nats(#[from] ConnectToNatsError),
+    #[error(
+        "analytics clients need STARSCREEN_NATS_CALLOUT_SEED (an account's seed), STARSCREEN_NATS_CALLOUT_PASSWORD and STARSCREEN_NATS_SYS_PASSWORD together"
+    )]
+    IncompleteCallout,
     #[error("the schema cannot be brought up to date")]
     Schema(#[from] starscreen_commands::schema::SchemaError),
     #[error("the language model cannot be used")]
@@ -164,6 +172,8 @@ async fn open(settings: &Settings, dir: &DataDir, parts: &[Part]) -> Result<Open
         Acting::Gateway
     } else if parts.iter().any(|part| matches!(part, Part::Workers(_))) {
         Acting::Worker
+    } else if parts.contains(&Part::Relay) {
+        Acting::Relay
     } else {
         Acting::Projector
     };

@@ -29,6 +29,8 @@ pub enum Acting {
     Gateway,
     Worker,
     Projector,
+    /// Reads the log, and who may read it elsewhere.
+    Relay,
     /// Sees everything, for operators' verbs and the health pages.
     Operator,
 }
@@ -39,14 +41,15 @@ impl Acting {
             Self::Gateway => db::Role::Gateway,
             Self::Worker => db::Role::Worker,
             Self::Projector => db::Role::Projector,
+            Self::Relay => db::Role::Sequencer,
             Self::Operator => db::Role::Operator,
         }
     }
 
-    /// Workers read no read model; what they open is for nobody.
+    /// Workers and the relay read no read model; what they open is for nobody.
     fn on_the_read_side(self) -> projections::Role {
         match self {
-            Self::Gateway | Self::Worker => projections::Role::Gateway,
+            Self::Gateway | Self::Worker | Self::Relay => projections::Role::Gateway,
             Self::Projector => projections::Role::Projector,
             Self::Operator => projections::Role::Operator,
         }
@@ -58,6 +61,7 @@ impl Acting {
             Self::Gateway => (25, 20),
             Self::Worker => (20, 4),
             Self::Projector => (8, 20),
+            Self::Relay => (12, 4),
             Self::Operator => (8, 4),
         }
     }
