@@ -85,7 +85,7 @@ impl Opened {
         }
         let write = WriteSide::open(&dir.write_db(), SOURCE).await?;
         let reads = ReadModels::open(dir.read_db()).await?;
-        Self::over(write, reads, &master, Arc::new(ObjectFiles::in_directory(&dir.objects())?))
+        Self::over(write, reads, &master, Arc::new(ObjectFiles::open(&settings.objects, &dir.objects())?))
     }
 
     /// PostgreSQL, as somebody.
@@ -100,7 +100,7 @@ impl Opened {
             return Err(StartError::OtherMasterKey);
         }
         let reads = ReadModels::open_postgres(read_options(settings, acting)?).await?;
-        Self::over(write, reads, &master, Arc::new(ObjectFiles::in_directory(&dir.objects())?))
+        Self::over(write, reads, &master, Arc::new(ObjectFiles::open(&settings.objects, &dir.objects())?))
     }
 
     /// The same as somebody else, in the same process.
