@@ -13,6 +13,7 @@ mod idempotency;
 mod jobs;
 mod llm;
 mod main_job;
+mod objects;
 mod openapi;
 mod operate;
 mod privacy;

@@ -118,8 +118,8 @@ async fn take_in_sent(
     context: Context,
     described: Described,
 ) -> Result<Taken, ApiError> {
-    if let Some(before) = app.bus.answer(&context).await? {
-        return Ok(Taken { uploaded: before.output, place: before.place });
+    if let Some(before) = answered(&app, &context).await? {
+        return Ok(before);
     }
     must_exist(&app, caller, job).await?;
     let max_bytes = app.settings.uploads.max_file_bytes;
@@ -132,9 +132,13 @@ async fn take_in_sent(
             return Err(too_large(max_len));
         }
         Fetched::Nothing => {
-            return Err(ApiError::not_found(format!(
-                "Upload {upload} not found: nothing was sent to its address, or it was not completed in time"
-            )));
+            // Another request may have taken it in since.
+            let before = answered(&app, &context).await?;
+            return before.ok_or_else(|| {
+                ApiError::not_found(format!(
+                    "Upload {upload} not found: nothing was sent to its address, or it was not completed in time"
+                ))
+            });
         }
     };
     let form = UploadForm::without_form(described, content.into(), memory);
@@ -145,6 +149,12 @@ async fn take_in_sent(
     let taken = take_in(app.clone(), caller, job, context, form).await?;
     app.files.discard_incoming(caller.tenant, upload).await;
     Ok(taken)
+}
+
+/// What the same request was answered before.
+async fn answered(app: &App, context: &Context) -> Result<Option<Taken>, ApiError> {
+    let before = app.bus.answer(context).await?;
+    Ok(before.map(|before| Taken { uploaded: before.output, place: before.place }))
 }
 
 async fn must_exist(app: &App, caller: Caller, job: JobId) -> Result<(), ApiError> {
