@@ -117,7 +117,7 @@ macro_rules! json_columns {
 
             fn into_value(self) -> Value {
                 // Fails for maps whose keys are no text only; none of these types has one.
-                Value::Json(Some(Box::new(serde_json::to_value(self).unwrap_or_default())))
+                Value::Json(Some(Box::new(json_without_nul(serde_json::to_value(self).unwrap_or_default()))))
             }
 
             fn null() -> Value {
@@ -127,10 +127,43 @@ macro_rules! json_columns {
     )*};
 }
 
-plain_columns! { Uuid: Uuid; String: String; i64: BigInt; bool: Bool; }
+plain_columns! { Uuid: Uuid; i64: BigInt; bool: Bool; }
 id_columns! { TenantId UserId JobId CandidateId UsageId }
 unsigned_columns! { u32 u64 }
 json_columns! { Vec<String> Vec<CategoryScore> Evaluation serde_json::Value }
+
+impl Column for String {
+    type Stored = Self;
+
+    fn from_stored(stored: Self) -> Result<Self, ColumnError> {
+        Ok(stored)
+    }
+
+    fn into_value(self) -> Value {
+        Value::String(Some(without_nul(self)))
+    }
+
+    fn null() -> Value {
+        Value::String(None)
+    }
+}
+
+/// PostgreSQL keeps no NUL in a text, and one in a file's name must not hold up a projector.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "") } else { text }
+}
+
+fn json_without_nul(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value::{Array, Object, String};
+    match value {
+        String(text) => String(without_nul(text)),
+        Array(values) => Array(values.into_iter().map(json_without_nul).collect()),
+        Object(fields) => {
+            Object(fields.into_iter().map(|(name, value)| (without_nul(name), json_without_nul(value))).collect())
+        }
+        plain => plain,
+    }
+}
 
 impl Column for DateTime<Utc> {
     type Stored = Self;

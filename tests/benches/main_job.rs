@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{StreamExt, future::join_all, stream};
-use starscreen_tests::{Account, Home, Resume, TestApp};
+use starscreen_tests::{Account, Home, Kind, ModelServer, Reply, Resume, TestApp};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_starscreen-under-test");
 const TENANTS: usize = 10;
@@ -16,6 +16,7 @@ const UPLOADS: usize = 400;
 const PARALLEL: usize = 16;
 const STARTS: usize = 9;
 const ALONE: usize = 48;
+const MODEL_ANSWERS_AFTER: Duration = Duration::from_millis(50);
 /// Of /proc/<pid>/stat; the same on every Linux.
 const TICKS_A_SECOND: f64 = 100.0;
 
@@ -34,10 +35,44 @@ async fn measure() {
     line("start to first 200, new directory", &format!("{} ms", first.as_millis()));
     line("start to first 200, median of later ones", &format!("{} ms", again.as_millis()));
 
+    println!("\nwith the offline scorer");
     let app = TestApp::start(Path::new(BINARY));
     app.settled().await;
     line("idle memory (RSS)", &memory(&app, "VmRSS"));
-    let tenants = tenants(&app).await;
+    main_job(&app).await;
+    let events = usize::try_from(app.events().head().await).unwrap();
+    let begun = Instant::now();
+    let rebuilt = app.operate(&["rebuild", "--all"]).succeeded().stdout;
+    let models = rebuilt.lines().count();
+    line(
+        "rebuild, one read model after the other",
+        &format!("{:.0} events/s", a_second(events * models, begun.elapsed())),
+    );
+    drop(app);
+
+    println!("\nwith a model that answers after {} ms, over HTTP", MODEL_ANSWERS_AFTER.as_millis());
+    let model = ModelServer::start();
+    for kind in [Kind::Rubric, Kind::Evaluation] {
+        model.always(kind, &[Reply::GoodAfter(MODEL_ANSWERS_AFTER)]);
+    }
+    let base_url = model.base_url();
+    let settings = [("OPENAI_API_KEY", "sk-bench-0123456789abcdef"), ("OPENAI_BASE_URL", base_url.as_str())];
+    let app = TestApp::start_with(Path::new(BINARY), &settings);
+    main_job(&app).await;
+    let asked = model.asked_for(Kind::Evaluation).len();
+    line("calls of the model for a resume", &format!("{:.2}", number(asked) / number(UPLOADS + ALONE)));
+}
+
+/// A burst of uploads until all are scored, then some one by one.
+async fn main_job(app: &TestApp) {
+    let tenants = tenants(app).await;
+    line("memory after ten registrations (RSS)", &memory(app, "VmRSS"));
+    burst(app, &tenants).await;
+    let [p50, p99] = percentiles(one_by_one(app, &tenants[0]).await);
+    line("upload to SCORED, one at a time, p50 / p99", &format!("{p50:.0} / {p99:.0} ms"));
+}
+
+async fn burst(app: &TestApp, tenants: &[(Account, String)]) {
     let resumes = resumes();
     let size: usize = resumes.iter().map(|resume| resume.content.len()).sum();
     line("resumes", &format!("{UPLOADS}, {} KB on average, {TENANTS} tenants", size / resumes.len() / 1024));
@@ -59,7 +94,6 @@ async fn measure() {
     let scoring = begun.elapsed();
     let cpu = cpu_seconds(app.process_id()) - cpu_before;
 
-    let a_second = |count: usize, time: Duration| number(count) / time.as_secs_f64();
     line(&format!("uploads at {PARALLEL} parallel"), &format!("{:.0}/s", a_second(UPLOADS, uploading)));
     let [p50, p99] = percentiles(latencies.iter().map(|latency| latency.as_secs_f64() * 1000.0).collect());
     line("upload, p50 / p99", &format!("{p50:.0} / {p99:.0} ms"));
@@ -69,20 +103,7 @@ async fn measure() {
     line("upload to SCORED in that burst, p50 / p99", &format!("{:.1} / {:.1} s", p50 / 1000.0, p99 / 1000.0));
     line("resumes to the end", &format!("{:.1}/s", a_second(UPLOADS, scoring)));
     line("CPU for 1,000 resumes", &format!("{:.0} s", cpu * 1000.0 / number(UPLOADS)));
-    line("memory at most (RSS)", &memory(&app, "VmHWM"));
-
-    let alone = one_by_one(&app, &tenants[0]).await;
-    let [p50, p99] = percentiles(alone);
-    line("upload to SCORED, one at a time, p50 / p99", &format!("{p50:.0} / {p99:.0} ms"));
-
-    let events = usize::try_from(app.events().head().await).unwrap();
-    let begun = Instant::now();
-    let rebuilt = app.operate(&["rebuild", "--all"]).succeeded().stdout;
-    let models = rebuilt.lines().count();
-    line(
-        "rebuild, one read model after the other",
-        &format!("{:.0} events/s", a_second(events * models, begun.elapsed())),
-    );
+    line("memory at most (RSS)", &memory(app, "VmHWM"));
 }
 
 fn line(what: &str, figure: &str) {
@@ -156,10 +177,11 @@ fn cpu_seconds(process: u32) -> f64 {
 }
 
 fn memory(app: &TestApp, key: &str) -> String {
-    let status = fs::read_to_string(format!("/proc/{}/status", app.process_id())).unwrap();
-    let value = status.lines().find_map(|line| line.strip_prefix(&format!("{key}:"))).unwrap();
-    let kilobytes: u64 = value.trim().trim_end_matches(" kB").parse().unwrap();
-    format!("{:.1} MB", megabytes(kilobytes * 1024))
+    format!("{:.1} MB", megabytes(app.memory_kb(key) * 1024))
+}
+
+fn a_second(count: usize, time: Duration) -> f64 {
+    number(count) / time.as_secs_f64()
 }
 
 fn number(count: usize) -> f64 {

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use starscreen_tests::{PASSWORD, Shared};
+use starscreen_tests::{PASSWORD, Shared, TestApp};
 use uuid::Uuid;
 
 use crate::product_binary;
@@ -65,6 +65,19 @@ async fn of_eight_who_register_one_address_at_once_one_gets_it() {
     let mut statuses: Vec<u16> = answers.into_iter().map(|answer| answer.unwrap().status).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 400, 400, 400, 400, 400, 400, 400]);
+}
+
+/// A hash takes 19 MiB. They are of the moment, and go back to the system.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_memory_of_password_hashes_is_given_back() {
+    let app = TestApp::start(&product_binary());
+    app.settled().await;
+    let before = app.memory_kb("VmRSS");
+    join_all((0..12).map(|_| async { app.client().account().await })).await;
+    app.settled().await;
+    let kept = app.memory_kb("VmRSS").saturating_sub(before);
+    assert!(kept < 16 << 10, "{kept} kB more than before");
 }
 
 #[tokio::test]

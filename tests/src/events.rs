@@ -1,17 +1,15 @@
 //! The history, read from the store itself: what is true, whatever the interface answers.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
 
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions, sqlite::SqliteRow};
 use starscreen_domain::{CandidateId, Event, TenantId, UsageId, usage::UsageEvent};
 use uuid::Uuid;
 
-/// Reads `write.db`, also beside the server.
+use crate::backend::{Row, Store};
+
+/// Reads the write side's store, also beside the server.
 #[derive(Clone, Debug)]
-pub struct Events(PathBuf);
+pub struct Events(Store);
 
 /// One event with its place.
 #[derive(Clone, Debug)]
@@ -54,33 +52,27 @@ impl Ledger {
     }
 }
 
-/// One connection, for one question.
-pub(crate) async fn rows(path: &Path, sql: &str) -> Result<Vec<SqliteRow>, sqlx::Error> {
-    let options = SqliteConnectOptions::new().filename(path).read_only(true);
-    let mut connection: SqliteConnection = options.disable_statement_logging().connect().await?;
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut connection).await;
-    connection.close().await?;
-    rows
-}
-
 impl Events {
-    pub(crate) fn of(data: &Path) -> Self {
-        Self(data.join("write.db"))
+    pub(crate) fn of(store: Store) -> Self {
+        Self(store)
     }
 
-    async fn rows(&self, sql: &str) -> Vec<SqliteRow> {
-        rows(&self.0, sql).await.unwrap_or_else(|error| panic!("{}: {error}", self.0.display()))
+    async fn rows<T: Row>(&self, sql: &str) -> Vec<T> {
+        self.0.rows(sql).await.unwrap_or_else(|error| panic!("{:?}: {error}", self.0))
     }
 
-    /// Newest position.
+    /// Newest position, when every event has one.
     pub async fn head(&self) -> i64 {
-        self.rows("SELECT COALESCE(MAX(position), 0) FROM events").await[0].get(0)
+        let [(events,)] = self.rows("SELECT COUNT(*) FROM events").await[..] else { unreachable!("a count is one row") };
+        events
     }
 
     /// The whole history, in order.
     pub async fn all(&self) -> Vec<Stored> {
-        let rows = self.rows("SELECT * FROM events ORDER BY position").await;
-        rows.iter().map(stored).collect()
+        let sql = "SELECT position, tenant_id, tenant_position, aggregate_type, aggregate_id, sequence, event_type,
+                event_version, CAST(payload AS TEXT)
+            FROM history ORDER BY position";
+        self.rows(sql).await.into_iter().map(stored).collect()
     }
 
     pub async fn of_tenant(&self, tenant: Uuid) -> Vec<Stored> {
@@ -115,13 +107,11 @@ impl Events {
     /// What is left to do, a sentence each.
     pub async fn work(&self) -> Vec<String> {
         let sql = "SELECT lane, task, attempts, lease IS NOT NULL, last_error FROM work ORDER BY id";
-        let describe = |row: &SqliteRow| {
-            let (lane, task, attempts): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
-            let (leased, error): (bool, Option<String>) = (row.get(3), row.get(4));
+        let describe = |(lane, task, attempts, leased, error): Item| {
             let state = if leased { "in hand" } else { "waiting" };
             format!("{lane} {task} {state} after {attempts} tries: {}", error.unwrap_or_default())
         };
-        self.rows(sql).await.iter().map(describe).collect()
+        self.rows(sql).await.into_iter().map(describe).collect()
     }
 
     /// For each stream, how long after its first event `from` its first event `to` was recorded.
@@ -135,32 +125,39 @@ impl Events {
             format!("SELECT aggregate_id, MIN(recorded_at) AS at FROM events WHERE event_type = '{name}' GROUP BY 1")
         };
         let sql = format!(
-            "SELECT (julianday(later.at) - julianday(earlier.at)) * 86400000.0, aggregate_id
-            FROM ({}) AS earlier JOIN ({}) AS later USING (aggregate_id)",
+            "SELECT aggregate_id, {} FROM ({}) AS earlier JOIN ({}) AS later USING (aggregate_id)",
+            if self.0.is_file() {
+                "(julianday(later.at) - julianday(earlier.at)) * 86400000.0"
+            } else {
+                "CAST(extract(epoch FROM later.at - earlier.at) * 1000 AS DOUBLE PRECISION)"
+            },
             first(from),
             first(to)
         );
-        self.rows(&sql).await.iter().map(|row| (row.get(1), row.get(0))).collect()
+        self.rows(&sql).await.into_iter().collect()
     }
 
     pub async fn receipts(&self) -> i64 {
-        self.rows("SELECT COUNT(*) FROM receipts").await[0].get(0)
+        let [(receipts,)] = self.rows("SELECT COUNT(*) FROM receipts").await[..] else {
+            unreachable!("a count is one row")
+        };
+        receipts
     }
 }
 
-fn stored(row: &SqliteRow) -> Stored {
-    let (aggregate_type, event_type, version): (String, String, String) =
-        (row.get("aggregate_type"), row.get("event_type"), row.get("event_version"));
-    let payload: String = row.get("payload");
+type Item = (String, String, i64, bool, Option<String>);
+type Logged = (i64, Option<Uuid>, Option<i64>, String, String, i64, String, String, String);
+
+fn stored(row: Logged) -> Stored {
+    let (position, tenant, tenant_position, aggregate_type, aggregate_id, sequence, event_type, version, payload) = row;
     let payload = serde_json::from_str(&payload).unwrap();
     let event = Event::decode(&aggregate_type, &event_type, &version, payload).unwrap();
-    let aggregate_id: String = row.get("aggregate_id");
     Stored {
-        position: row.get("position"),
-        tenant: row.get::<Option<Uuid>, _>("tenant_id").map(TenantId),
-        tenant_position: row.get("tenant_position"),
+        position,
+        tenant: tenant.map(TenantId),
+        tenant_position,
         aggregate_id: aggregate_id.parse().unwrap(),
-        sequence: row.get("sequence"),
+        sequence,
         event_type,
         event,
     }

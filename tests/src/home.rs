@@ -86,13 +86,14 @@ impl Home {
     /// Starts a server, on a port of the system's choice unless `environment` says otherwise, and waits until it
     /// listens.
     pub fn serve(&self, environment: &[(&str, &str)]) -> Server {
+        self.serve_as(&[], environment)
+    }
+
+    /// The same by a verb, such as `gateway`.
+    pub fn serve_as(&self, verb: &[&str], environment: &[(&str, &str)]) -> Server {
         let path = self.root.join("log");
-        let log = OpenOptions::new().create(true).append(true).open(&path).unwrap();
-        let begins_at = usize::try_from(log.metadata().unwrap().len()).unwrap();
-        let mut command = self.command(&[], &[("STARSCREEN_LISTEN", "127.0.0.1:0")]);
-        command.envs(environment.iter().copied());
-        let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let mut server = Server { process, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let begins_at = fs::metadata(&path).map_or(0, |log| usize::try_from(log.len()).unwrap());
+        let mut server = self.run_on(verb, environment);
         server.address = self.log().until_blocking("the server listens", || {
             if let Some(status) = server.process.try_wait().unwrap() {
                 panic!("the server ended with {status}:\n{}", self.log().tail());
@@ -101,6 +102,15 @@ impl Home {
             address_in(&String::from_utf8_lossy(&text[begins_at..])).ok_or_else(|| "no address in the log".to_owned())
         });
         server
+    }
+
+    /// Starts a process that runs until it is stopped, and waits for nothing.
+    pub fn run_on(&self, verb: &[&str], environment: &[(&str, &str)]) -> Server {
+        let log = OpenOptions::new().create(true).append(true).open(self.root.join("log")).unwrap();
+        let mut command = self.command(verb, &[("STARSCREEN_LISTEN", "127.0.0.1:0")]);
+        command.envs(environment.iter().copied());
+        let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        Server { process, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
     }
 }
 

@@ -10,6 +10,7 @@
 )]
 
 mod app;
+mod backend;
 mod client;
 mod docx;
 mod events;
@@ -23,6 +24,7 @@ mod servers;
 mod waiting;
 
 pub use app::{Shared, TestApp};
+pub use backend::{Backend, migrated};
 pub use client::{Account, Answer, Call, Client, Form, PASSWORD, Resume};
 pub use docx::docx;
 pub use events::{Events, Ledger, Stored};

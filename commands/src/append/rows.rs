@@ -94,16 +94,15 @@ async fn insert_placed_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>)
         "event_id",
         "recorded_at",
     ];
-    let head: Vec<(i64,)> = tx.fetch("SELECT COALESCE(MAX(position), 0) FROM events", vec![]).await?;
-    let mut position = head.first().map_or(0, |(head,)| *head);
-    let mut tenants = tenant_heads(tx, group).await?;
+    let mut tenants = heads(tx, group).await?;
+    let mut position = tenants.remove(&None).unwrap_or(0);
     let mut rows = Vec::new();
     let mut appended = Vec::with_capacity(group.len());
     for append in group {
         for event in &append.events {
             position += 1;
             let tenant_position = event.tenant_id.map(|tenant| {
-                let last = tenants.entry(tenant).or_default();
+                let last = tenants.entry(Some(tenant)).or_default();
                 *last += 1;
                 *last
             });
@@ -128,21 +127,27 @@ async fn insert_placed_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>)
     Ok(appended)
 }
 
-/// Where each tenant's own history ends, in one question for all of them.
-async fn tenant_heads(tx: &mut Tx, group: &[Append]) -> Result<BTreeMap<TenantId, i64>, AppendError> {
+/// Where the log ends, and each tenant's own history, in one question: a question costs more than its answer.
+async fn heads(tx: &mut Tx, group: &[Append]) -> Result<BTreeMap<Option<TenantId>, i64>, AppendError> {
+    const LOG: &str = "SELECT NULL, COALESCE(MAX(position), 0) FROM events";
     let tenants: BTreeSet<TenantId> =
         group.iter().flat_map(|append| &append.events).filter_map(|event| event.tenant_id).collect();
-    let Some(last) = tenants.last().copied() else { return Ok(BTreeMap::new()) };
     // Filled up with repetitions, so that there are few texts to prepare.
-    let places = tenants.len().next_power_of_two();
-    let asked = tenants.into_iter().chain(std::iter::repeat(last)).take(places).map(|tenant| tenant.0.into()).collect();
+    let places = if tenants.is_empty() { 0 } else { tenants.len().next_power_of_two() };
+    let last = tenants.last().copied();
+    let asked =
+        tenants.into_iter().chain(last.into_iter().cycle()).take(places).map(|tenant| tenant.0.into()).collect();
     let values = (1..=places).map(|place| format!("(${place})")).collect::<Vec<_>>().join(", ");
-    let sql = format!(
-        "SELECT asked.column1, COALESCE((SELECT MAX(tenant_position) FROM events WHERE tenant_id = asked.column1), 0)
-        FROM (VALUES {values}) AS asked"
-    );
-    let heads: Vec<(Uuid, i64)> = tx.fetch(&sql, asked).await?;
-    Ok(heads.into_iter().map(|(tenant, head)| (TenantId(tenant), head)).collect())
+    let sql = match places {
+        0 => LOG.to_owned(),
+        _ => format!(
+            "{LOG} UNION ALL
+            SELECT asked.column1, COALESCE((SELECT MAX(tenant_position) FROM events WHERE tenant_id = asked.column1), 0)
+            FROM (VALUES {values}) AS asked"
+        ),
+    };
+    let heads: Vec<(Option<Uuid>, i64)> = tx.fetch(&sql, asked).await?;
+    Ok(heads.into_iter().map(|(tenant, head)| (tenant.map(TenantId), head)).collect())
 }
 
 async fn insert_receipts(

@@ -118,7 +118,7 @@ fn for_any<S: Strategy>(count: u32, any: &S, check: impl AsyncFn(S::Value)) {
 pub async fn rebuilt_is_what_live_is(store: Store) {
     let models = store.open().await;
     let any = (proptest::collection::vec(any_event(), 1..80), 1..30_usize);
-    for_any(12, &any, async |(events, step)| {
+    for_any(8, &any, async |(events, step)| {
         forget_all(&models.db).await;
         let log = Log::of(events);
         live_and_rebuilt_agree::<CandidateStatus>(&models, &log, step).await;

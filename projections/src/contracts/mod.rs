@@ -19,10 +19,13 @@ pub(crate) mod log;
 mod store;
 
 pub mod histories;
+pub mod migrations;
 pub mod poison;
+pub mod postgres;
 pub mod reads;
 pub mod rebuild;
 pub mod runner;
+pub mod speed;
 pub mod tenancy;
 pub mod waiting;
 
@@ -52,7 +55,8 @@ macro_rules! contract_tests {
                 a_page_has_a_hundred_rows_at_most_and_the_last_has_no_successor,
                 jobs_are_listed_newest_first_by_cursor_and_by_skip,
                 a_cursor_of_another_list_is_refused,
-                the_current_period_is_the_one_that_holds_the_moment;
+                the_current_period_is_the_one_that_holds_the_moment,
+                a_nul_in_a_text_is_left_out;
             rebuild:
                 a_rebuild_without_anything_running_makes_the_table,
                 all_read_models_are_rebuilt_one_after_the_other,
@@ -97,4 +101,30 @@ macro_rules! contract_tests {
             )+
         }
     )+};
+}
+
+/// One test for each contract that only PostgreSQL can keep.
+#[macro_export]
+macro_rules! postgres_contract_tests {
+    ($fresh:expr) => {
+        $crate::contract_tests! { $fresh;
+            postgres:
+                the_gateway_sees_one_tenants_rows_whatever_it_asks_for,
+                each_role_may_do_what_it_has_to_and_no_more,
+                the_gateway_counts_and_waits_but_does_not_see_what_is_parked,
+                a_read_that_is_cut_off_leaves_no_transaction_behind,
+                one_of_two_leads_and_the_other_does_not_even_read,
+                a_leader_that_is_stopped_is_replaced_and_writes_nothing_when_it_wakes_up,
+                a_leader_stopped_in_the_middle_of_a_transaction_holds_nobody_up,
+                two_who_both_believe_that_they_lead_fold_each_event_once,
+                rows_and_checkpoint_are_written_together_or_not_at_all,
+                two_rebuilds_that_begin_at_the_same_moment_are_one,
+                a_long_read_holds_up_the_switch_but_no_other_reader;
+            migrations:
+                up_and_down_and_up_again_and_everything_is_projected_anew,
+                a_newer_schema_is_refused_by_all,
+                a_login_that_is_no_superuser_migrates_and_runs,
+                databases_of_one_server_are_migrated_at_the_same_time;
+        }
+    };
 }

@@ -168,3 +168,17 @@ pub async fn the_current_period_is_the_one_that_holds_the_moment(store: Store) {
     newest.reverse();
     assert_eq!(models.monthly_usage().list(TENANT).await.unwrap(), newest);
 }
+
+pub async fn a_nul_in_a_text_is_left_out(store: Store) {
+    let log = Log::new();
+    log.add(
+        TENANT,
+        candidate(1).0,
+        uploaded_with(sealed("re\0sume.pdf"), Some(sealed(r#"{"first_name":"A\u0000da"}"#))),
+    );
+    log.add(TENANT, job(1).0, job_created("En\0gineer"));
+    let models = rebuilt(&store, &log).await;
+    let row = models.candidate_status().get(TENANT, JOB, candidate(1)).await.unwrap().unwrap();
+    assert_eq!((row.original_filename.as_str(), row.first_name.as_deref()), ("resume.pdf", Some("Ada")));
+    assert_eq!(models.jobs().get(TENANT, job(1)).await.unwrap().unwrap().title, "Engineer");
+}

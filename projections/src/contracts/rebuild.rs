@@ -76,7 +76,7 @@ pub async fn readers_and_the_live_projector_go_on_while_it_is_rebuilt(store: Sto
             while !done.load(Ordering::SeqCst) {
                 log.add(TENANT, candidate(number).0, uploaded());
                 number += 1;
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
     });

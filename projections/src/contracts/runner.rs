@@ -75,7 +75,9 @@ pub async fn a_projector_killed_between_two_events_repeats_and_skips_nothing(sto
     let mut kills = 0;
     while state(&models, USAGE).await.1 < 400 {
         let running = start(&models, &log, Some(USAGE));
-        tokio::time::sleep(Duration::from_micros(500 + 700 * (kills % 12))).await;
+        let from = state(&models, USAGE).await.1;
+        until("it moves", async || state(&models, USAGE).await.1 > from).await;
+        tokio::time::sleep(Duration::from_micros(700 * (kills % 12))).await;
         drop(running); // in the middle of whatever it does
         kills += 1;
     }

@@ -208,6 +208,12 @@ pub(crate) async fn try_to_lead(session: &mut PgConnection, name: &str) -> Resul
     Ok(leads)
 }
 
+pub(crate) async fn lead_no_more(session: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
+    let unlock = sqlx::query("SELECT pg_advisory_unlock(hashtextextended($1, 0))").bind(format!("read.leads.{name}"));
+    unlock.execute(session).await?;
+    Ok(())
+}
+
 pub(super) async fn may_idle(tx: &mut PgTransaction<'static>, at_most: Duration) -> Result<(), sqlx::Error> {
     let setting = format!("SET LOCAL idle_in_transaction_session_timeout = {}", at_most.as_millis());
     sqlx::raw_sql(AssertSqlSafe(setting)).execute(&mut **tx).await?;

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, SqlitePool,
+    AssertSqlSafe, Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -31,11 +31,24 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .after_release(|connection, _| Box::pin(at_rest(connection)))
+            .connect_with(options.clone())
+            .await?;
         migrate(&writer).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { readers, writer })
     }
+}
+
+/// Whether the connection can be used again. SQLite ends a transaction by itself when the disk is full or fails; the
+/// rollback that sqlx then sends is refused, and it would believe for ever that the transaction is still open.
+async fn at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        connection.ping().await?; // a rollback that was sent is carried out before this is answered
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 /// Brings the schema up to date; `user_version` counts the migrations that are in.
@@ -94,6 +107,22 @@ mod tests {
         writer.close().await;
         let refused = ReadModels::open(&path).await;
         assert!(matches!(refused, Err(ReadModelError::NewerFile { found: 99, .. })));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn projectors_go_on_after_a_transaction_that_a_full_disk_has_ended() {
+        let (directory, log) = (temporary(), Log::of([(TENANT, JOB.0, job_created("Engineer"))]));
+        let models = ReadModels::open(&directory.join("read.db")).await.unwrap();
+        let _running = start(&models, &log, None);
+        until_seen(&models, "jobs", 1).await;
+        let Db::Sqlite { writer, .. } = &models.db else { unreachable!("it is a file") };
+        let mut ended = writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        sqlx::raw_sql("ROLLBACK").execute(&mut *ended).await.unwrap(); // as SQLite does by itself, unknown to sqlx
+        drop(ended);
+        log.add(TENANT, uuid::Uuid::now_v7(), job_created("Baker"));
+        until_seen(&models, "jobs", 2).await;
+        assert_eq!(rows::<Jobs>(&models.db).await, expected::<Jobs>(&log));
         std::fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::db::{Db, Session, try_to_lead};
+use crate::db::{Db, Session, lead_no_more, try_to_lead};
 
 /// The server ends a leader's session that it has not heard of for so long.
 const SILENCE: Duration = Duration::from_millis(1_500);
@@ -26,9 +26,13 @@ const BEAT: Duration = Duration::from_millis(250);
 /// A ping without an answer for so long ends leading here before the server does it there.
 const UNANSWERED: Duration = Duration::from_millis(1_000);
 
-/// Whether this process leads a projector.
-#[derive(Clone)]
-pub(crate) struct Leading(Option<watch::Receiver<bool>>);
+/// A projector's side of its seat: whether this process leads it, and whether it wants to.
+pub(crate) struct Leading(Option<Candidacy>);
+
+struct Candidacy {
+    leads: watch::Receiver<bool>,
+    stands: watch::Sender<bool>,
+}
 
 impl Leading {
     /// Nobody else can be there.
@@ -36,7 +40,9 @@ impl Leading {
         Self(None)
     }
 
+    /// Stands for the lead until this process has it.
     pub(crate) async fn begins(&mut self) {
+        self.stand(true);
         self.until(true).await;
     }
 
@@ -44,11 +50,22 @@ impl Leading {
         self.until(false).await;
     }
 
+    /// Leaves the lead to others.
+    pub(crate) fn resign(&self) {
+        self.stand(false);
+    }
+
+    fn stand(&self, stands: bool) {
+        if let Some(candidacy) = &self.0 {
+            candidacy.stands.send_replace(stands);
+        }
+    }
+
     async fn until(&mut self, leads: bool) {
         let reached = match &mut self.0 {
             None if leads => return,
             None => false,
-            Some(known) => known.wait_for(|known| *known == leads).await.is_ok(),
+            Some(candidacy) => candidacy.leads.wait_for(|known| *known == leads).await.is_ok(),
         };
         if !reached {
             std::future::pending::<()>().await; // alone for ever, or the election is over with the process
@@ -59,7 +76,13 @@ impl Leading {
 /// A seat for each projector of this process.
 pub(crate) struct Election {
     session: Session,
-    seats: Vec<(&'static str, watch::Sender<bool>)>,
+    seats: Vec<Seat>,
+}
+
+struct Seat {
+    name: &'static str,
+    leads: watch::Sender<bool>,
+    stands: watch::Receiver<bool>,
 }
 
 impl Election {
@@ -72,9 +95,9 @@ impl Election {
     }
 
     pub(crate) fn stand(&mut self, name: &'static str) -> Leading {
-        let (seat, leading) = watch::channel(false);
-        self.seats.push((name, seat));
-        Leading(Some(leading))
+        let ((leads, known), (stand, stands)) = (watch::channel(false), watch::channel(false));
+        self.seats.push(Seat { name, leads, stands });
+        Leading(Some(Candidacy { leads: known, stands: stand }))
     }
 
     /// Leads whatever nobody else leads, until `shutdown` is true or its sender is gone.
@@ -88,8 +111,8 @@ impl Election {
     async fn lead_for_ever(&self) {
         loop {
             let Err(error) = self.lead().await;
-            for (name, seat) in &self.seats {
-                if seat.send_replace(false) {
+            for Seat { name, leads, .. } in &self.seats {
+                if leads.send_replace(false) {
                     tracing::warn!(projector.name = name, %error, "leads no more: its session with the database is over");
                 }
             }
@@ -107,10 +130,14 @@ impl Election {
 
     async fn beat(&self, session: &mut PgConnection) -> Result<(), sqlx::Error> {
         session.ping().await?;
-        for (name, seat) in &self.seats {
-            if !*seat.borrow() && try_to_lead(session, name).await? {
+        for Seat { name, leads, stands } in &self.seats {
+            let (stands, leading) = (*stands.borrow(), *leads.borrow());
+            if stands && !leading && try_to_lead(session, name).await? {
                 tracing::info!(projector.name = name, "leads");
-                seat.send_replace(true);
+                leads.send_replace(true);
+            } else if leading && !stands {
+                lead_no_more(session, name).await?;
+                leads.send_replace(false);
             }
         }
         Ok(())

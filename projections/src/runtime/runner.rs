@@ -52,6 +52,8 @@ enum Step {
     /// Up to date with everything up to this position.
     CaughtUp(u64),
     Paused,
+    /// The table belongs to a newer program.
+    GivenWay,
 }
 
 /// Tells waiters that the projector no longer runs here, however its task ends.
@@ -66,8 +68,9 @@ impl Drop for Stopped<'_> {
 impl Runner {
     /// Runs projector `P` until `shutdown` is true or its sender is gone. Errors are reported in the table
     /// `projection` and tried again.
-    pub(crate) async fn run<P: Projector>(self, mut shutdown: watch::Receiver<bool>) {
-        let _stopped = Stopped(&self.checkpoints, P::NAME);
+    pub(crate) async fn run<P: Projector>(mut self, mut shutdown: watch::Receiver<bool>) {
+        let checkpoints = Arc::clone(&self.checkpoints);
+        let _stopped = Stopped(&checkpoints, P::NAME);
         tokio::select! {
             () = self.lead_and_follow::<P>() => {}
             // An open transaction is rolled back as a whole when it is dropped.
@@ -75,18 +78,31 @@ impl Runner {
         }
     }
 
-    async fn lead_and_follow<P: Projector>(&self) {
-        let mut leading = self.leading.clone();
+    async fn lead_and_follow<P: Projector>(&mut self) {
+        let mut leading = std::mem::replace(&mut self.leading, Leading::alone());
         loop {
             leading.begins().await;
             tokio::select! {
-                () = self.follow::<P>() => {}
-                () = leading.ends() => {}
+                () = self.follow::<P>() => {
+                    leading.resign(); // who may lead a newer table must find the seat free
+                    self.checkpoints.publish(P::NAME, None);
+                    self.until_table_is_ours::<P>().await;
+                }
+                () = leading.ends() => self.checkpoints.publish(P::NAME, None),
             }
-            self.checkpoints.publish(P::NAME, None);
         }
     }
 
+    async fn until_table_is_ours<P: Projector>(&self) {
+        // Out of reach is not the other's: the next step reports it.
+        while let Ok(Some(checkpoint)) = checkpoint::find(&self.db, P::NAME).await
+            && checkpoint.version > P::VERSION
+        {
+            sleep(PAUSE_POLL).await;
+        }
+    }
+
+    /// Ends when it gives way.
     async fn follow<P: Projector>(&self) {
         let mut progress = Progress::default();
         let mut retry = FIRST_RETRY;
@@ -100,6 +116,7 @@ impl Runner {
                     self.source.feed.wait(position).await;
                 }
                 Ok(Step::Paused) => sleep(PAUSE_POLL).await,
+                Ok(Step::GivenWay) => return,
                 Err(error) => {
                     progress.checkpoint = None;
                     self.report_error::<P>(&mut progress, &error).await;
@@ -126,8 +143,8 @@ impl Runner {
                 return Ok(Step::Advanced); // and loads the checkpoint of the new table
             }
             Ordering::Greater => {
-                give_way::<P>(progress, &checkpoint);
-                return Ok(Step::Paused);
+                give_way::<P>(&checkpoint);
+                return Ok(Step::GivenWay);
             }
         }
         // Read before the events: who reaches it has caught up, however much came in meanwhile.
@@ -232,15 +249,11 @@ impl Runner {
 
 /// A newer program has rebuilt the table for its own projector, as in a rolling upgrade: leaves it to that one. After
 /// going back to the older program for good, an operator's rebuild makes the table its own again.
-fn give_way<P: Projector>(progress: &mut Progress, checkpoint: &Checkpoint) {
-    let report = (ProjectorStatus::Paused, Some(checkpoint.version.to_string()));
-    if progress.reported.as_ref() != Some(&report) {
-        tracing::warn!(
-            projector.name = P::NAME,
-            table.version = checkpoint.version,
-            projector.version = P::VERSION,
-            "read model belongs to a newer version of this program and is left to it; `rebuild` takes it back"
-        );
-        progress.reported = Some(report);
-    }
+fn give_way<P: Projector>(checkpoint: &Checkpoint) {
+    tracing::warn!(
+        projector.name = P::NAME,
+        table.version = checkpoint.version,
+        projector.version = P::VERSION,
+        "read model belongs to a newer version of this program and is left to it; `rebuild` takes it back"
+    );
 }

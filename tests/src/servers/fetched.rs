@@ -131,11 +131,11 @@ fn make_environment(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Cargo's folder for what can be made again, which it marks.
+/// Cargo's folder, from the path of a test: `target/debug/deps/test`.
 fn target_folder() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let marked = test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    marked.or_else(|| test.parent()).unwrap().to_owned()
+    let profile = test.ancestors().find(|folder| folder.ends_with("deps")).and_then(Path::parent);
+    profile.and_then(Path::parent).or_else(|| test.parent()).unwrap().to_owned()
 }
 
 fn output(command: &mut Command) -> Result<Output, String> {
