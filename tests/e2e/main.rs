@@ -4,6 +4,7 @@
 mod accounts;
 mod bombs;
 mod bulk;
+mod compose;
 mod crash;
 mod deleted_job;
 mod demo;

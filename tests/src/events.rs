@@ -63,7 +63,9 @@ impl Events {
 
     /// Newest position, when every event has one.
     pub async fn head(&self) -> i64 {
-        let [(events,)] = self.rows("SELECT COUNT(*) FROM events").await[..] else { unreachable!("a count is one row") };
+        let [(events,)] = self.rows("SELECT COUNT(*) FROM events").await[..] else {
+            unreachable!("a count is one row")
+        };
         events
     }
 

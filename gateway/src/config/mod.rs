@@ -190,6 +190,11 @@ pub struct StripeSettings {
     pub price_id_enterprise_usage: Option<String>,
 }
 
+/// Whether an environment variable of this name sets anything.
+pub fn is_setting(variable: &str) -> bool {
+    table::by_variable(variable).is_some()
+}
+
 impl Settings {
     /// Lays the layers over one another and checks every value; depends on nothing but `options` and the files it
     /// names.

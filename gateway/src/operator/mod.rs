@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod doctor;
+pub mod health;
 pub mod machine;
 pub mod migrate;
 pub mod queue;
