@@ -24,6 +24,7 @@ mod privacy;
 mod problems;
 mod quota;
 mod rebuild;
+mod recovery;
 mod retry;
 mod servers;
 mod settings;

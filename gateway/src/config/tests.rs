@@ -503,3 +503,28 @@ fn the_default_file_explains_every_key_with_its_variable_and_default() {
         assert!(layers.contains_key(setting.key), "starscreen.default.toml has no {}", setting.key);
     }
 }
+
+#[test]
+fn the_operations_guide_has_every_setting_with_its_default() {
+    let guide = include_str!("../../../docs/operations.md");
+    let settings = nothing().settings();
+    for Described { key, variable, value, about, .. } in settings.describe() {
+        let Some(row) = guide.lines().find(|line| line.starts_with(&format!("| `{variable}`"))) else {
+            // Plans are many; one stands for all.
+            assert!(key.starts_with("plans.") && !key.starts_with("plans.free"), "docs/operations.md lacks {variable}");
+            continue;
+        };
+        assert!(row.contains(about.trim_end_matches('.')), "docs/operations.md explains {variable} otherwise: {row}");
+        let shown = match value.as_str() {
+            "not set" | "[]" => "–".to_owned(),
+            "true" => "`on`".to_owned(),
+            "false" => "`off`".to_owned(),
+            value => format!("`{value}`"),
+        };
+        let default = row.split('|').nth(2).unwrap_or_default().trim();
+        assert!(
+            default == shown || key == "config" || key.starts_with("plans."),
+            "{variable}: {default} is not {shown}"
+        );
+    }
+}

@@ -125,8 +125,8 @@ async fn take_in_sent(
     let max_bytes = app.settings.uploads.max_file_bytes;
     let max_len = usize::try_from(max_bytes).unwrap_or(usize::MAX);
     let memory = app.upload_memory.reserve(max_len).await?;
-    let content = match app.files.fetch_incoming(caller.tenant, upload, max_bytes).await? {
-        Fetched::Content(content) => content,
+    let file = match app.files.fetch_incoming(caller.tenant, upload, max_bytes).await? {
+        Fetched::Content(file) => file,
         Fetched::TooLarge => {
             app.files.discard_incoming(caller.tenant, upload).await;
             return Err(too_large(max_len));
@@ -141,7 +141,7 @@ async fn take_in_sent(
             });
         }
     };
-    let form = UploadForm::without_form(described, content.into(), memory);
+    let form = UploadForm::without_form(described, file.into(), memory);
     if let Err(refused) = form.kind() {
         app.files.discard_incoming(caller.tenant, upload).await;
         return Err(refused);

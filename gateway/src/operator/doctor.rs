@@ -295,7 +295,7 @@ async fn about_objects(settings: &Settings, dir: &DataDir) -> Check {
     let outcome = probed.await;
     let Some(Bucket { name: bucket, .. }) = &settings.objects.bucket else {
         return match outcome {
-            Ok(_) => fine(name, "can be written and read"),
+            Ok(()) => fine(name, "can be written and read"),
             Err(error) => {
                 let remedy = format!("make {} a directory that the server may write", path.display());
                 wrong(name, chain(&error), remedy)
