@@ -375,9 +375,8 @@ fn check_signature(
     let at = NaiveDateTime::parse_from_str(&signed.at, "%Y%m%dT%H%M%SZ").map_err(|_| (403, "AccessDenied"))?.and_utc();
     match signed.expires {
         Some(seconds) if now > at + TimeDelta::seconds(seconds) => return Err((403, "AccessDenied")),
-        Some(_) => {}
         None if (now - at).abs() > LARGEST_SKEW => return Err((403, "RequestTimeTooSkewed")),
-        None => {}
+        Some(_) | None => {}
     }
     let day = &signed.at[..8];
     let scope = format!("{day}/{REGION}/s3/aws4_request");

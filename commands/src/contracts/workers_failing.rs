@@ -46,6 +46,14 @@ pub async fn a_busy_model_is_asked_again_and_nobody_fails(store: Store) {
     crew.stop().await;
 }
 
+/// For work that waits, and its tries.
+async fn a_day_passes(store: &Store) {
+    let mut tx = store.db.begin(Scope::All).await.unwrap();
+    let a_day_later = "UPDATE work SET created_at_ms = created_at_ms - 90000000, attempts = 50, free_at_ms = 0";
+    tx.execute(a_day_later, vec![]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 pub async fn a_model_that_is_down_fails_the_candidate_at_last(store: Store) {
     let ports = Scripted::default();
     let (tenant, job) = ready(&store, &ports).await;
@@ -61,10 +69,7 @@ pub async fn a_model_that_is_down_fails_the_candidate_at_last(store: Store) {
     until("the model is asked", async || (ports.llm.grades.calls() > before).then_some(())).await;
     assert_eq!(stage::candidate(&store, &tenant, id).await.status, Status::Parsed, "an outage fails nobody");
     crew.stop().await;
-    let mut tx = store.db.begin(Scope::All).await.unwrap();
-    let a_day_later = "UPDATE work SET created_at_ms = created_at_ms - 90000000, attempts = 50, free_at_ms = 0";
-    tx.execute(a_day_later, vec![]).await.unwrap();
-    tx.commit().await.unwrap();
+    a_day_passes(&store).await;
     let crew = Crew::at_work(&store, &ports);
     until_all_is_done(&store).await;
 
@@ -130,10 +135,28 @@ pub async fn an_extractor_that_is_down_fails_the_candidate_at_last(store: Store)
 
     assert_eq!(failure_code(&store, id).await.unwrap(), "extraction_unavailable");
     assert_eq!(stage::usage(&store, &tenant).await.used(), 0);
-    ports.extractor.script.always(Step::Answers);
+    crew.stop().await;
+}
+
+pub async fn an_object_store_that_is_down_fails_nobody_for_a_day(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
     ports.objects.puts.then(vec![Step::Answers; 1]); // the file itself
-    ports.objects.puts.always(Step::Down);
+    ports.objects.puts.then(vec![Step::Down; 12]);
+    let crew = Crew::at_work(&store, &ports);
     let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+    assert_eq!(stage::candidate(&store, &tenant, id).await.status, Status::Scored, "twelve failures are none");
+
+    stage::change_plan(&store, &tenant, Some(2)).await;
+    ports.objects.puts.then(vec![Step::Answers; 1]);
+    ports.objects.puts.always(Step::Down);
+    let before = ports.objects.puts.calls();
+    let id = upload(&store, &ports, &tenant, job, "Bob kept notes.").await;
+    until("the text is put", async || (ports.objects.puts.calls() > before + 1).then_some(())).await;
+    crew.stop().await;
+    a_day_passes(&store).await;
+    let crew = Crew::at_work(&store, &ports);
     until_all_is_done(&store).await;
     assert_eq!(failure_code(&store, id).await.unwrap(), "extraction_unavailable", "the text has no place to go");
     crew.stop().await;
