@@ -14,7 +14,8 @@ FROM debian:13-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin starscreen \
+    && groupadd --system --gid 10001 starscreen \
+    && useradd --system --uid 10001 --gid 10001 --home-dir /data --shell /usr/sbin/nologin starscreen \
     && install --directory --mode 0700 --owner starscreen --group starscreen /data
 COPY --from=build /usr/local/bin/starscreen /usr/local/bin/starscreen
 USER 10001

@@ -182,7 +182,7 @@ async fn a_bucket_that_is_gone_is_no_file_that_is_gone() {
 }
 
 /// The doctor's line about objects, and that it is not in order.
-fn fault(ended: Ended) -> String {
+fn fault(ended: &Ended) -> String {
     assert!(!ended.status.success(), "{}", ended.stdout);
     assert!(!ended.stdout.contains(SECRET_KEY) && !ended.stderr.contains(SECRET_KEY));
     let line = ended.stdout.lines().find(|line| line.contains("objects:")).unwrap().to_owned();
@@ -209,16 +209,16 @@ async fn a_doctor_says_what_the_store_refuses() {
     let line = format!("ok      objects: bucket {BUCKET} can be written, read and listed");
     assert!(said.lines().any(|said| said == line), "{said}");
     assert!(store.names().is_empty(), "the doctor leaves nothing behind");
-    let said = fault(doctor(&[("STARSCREEN_OBJECTS_SECRET_KEY", "another secret")]));
+    let said = fault(&doctor(&[("STARSCREEN_OBJECTS_SECRET_KEY", "another secret")]));
     assert!(said.contains("SignatureDoesNotMatch") && said.contains("STARSCREEN_OBJECTS_SECRET_KEY"), "{said}");
-    let said = fault(doctor(&[("STARSCREEN_OBJECTS_ACCESS_KEY", "AKIASOMEBODY")]));
+    let said = fault(&doctor(&[("STARSCREEN_OBJECTS_ACCESS_KEY", "AKIASOMEBODY")]));
     assert!(said.contains("InvalidAccessKeyId") && !said.contains(ACCESS_KEY), "{said}");
-    let said = fault(doctor(&[("STARSCREEN_OBJECTS_REGION", "mars-1")]));
+    let said = fault(&doctor(&[("STARSCREEN_OBJECTS_REGION", "mars-1")]));
     assert!(said.contains("AuthorizationHeaderMalformed") && said.contains("STARSCREEN_OBJECTS_REGION"), "{said}");
-    let said = fault(doctor(&[("STARSCREEN_OBJECTS_URL", "s3://nowhere")]));
+    let said = fault(&doctor(&[("STARSCREEN_OBJECTS_URL", "s3://nowhere")]));
     assert!(said.contains("no such bucket") && said.contains("STARSCREEN_OBJECTS_URL"), "{said}");
     store.stop();
-    let said = fault(doctor(&[]));
+    let said = fault(&doctor(&[]));
     assert!(said.contains("cannot be reached") && said.contains("STARSCREEN_OBJECTS_ENDPOINT"), "{said}");
 }
 
@@ -318,11 +318,12 @@ async fn a_sent_file_is_checked_before_it_is_taken_in() {
     let app = app(&store, &limits);
     let account = app.client().account().await;
     let job = account.ready_job().await;
+    let too_large = vec![b'%'; 20_001];
     let cases: [(&[u8], &str, u16, &str); 4] = [
         (b"just text", "resume.pdf", 400, "unsupported_file"),
         (b"MZ\x90", "resume.exe", 400, "unsupported_file"),
         (b"", "resume.pdf", 400, "unsupported_file"),
-        (&[b'%'; 20_001], "resume.pdf", 413, "file_too_large"),
+        (&too_large, "resume.pdf", 413, "file_too_large"),
     ];
     for (content, name, status, code) in cases {
         let slot = slot(&account, &job).await;
