@@ -60,10 +60,7 @@ pub async fn a_model_that_is_down_for_a_day_fails_the_candidate_at_last(store: S
         .await;
         crew.stop().await;
         assert_eq!(stage::candidate(&store, &tenant, id).await.status, Status::Parsed, "an outage fails nobody");
-        let a_day_later = "UPDATE work SET failing_since_ms = failing_since_ms - 90000000, free_at_ms = 0";
-        let mut tx = store.db.begin(Scope::All).await.unwrap();
-        tx.execute(a_day_later, vec![]).await.unwrap();
-        tx.commit().await.unwrap();
+        a_day_passes(&store).await;
         let crew = Crew::at_work(&store, &ports);
         until_all_is_done(&store).await;
 
@@ -288,10 +285,36 @@ pub async fn an_extractor_that_is_down_fails_the_candidate_at_last(store: Store)
 
     assert_eq!(failure_code(&store, id).await.unwrap(), "extraction_unavailable");
     assert_eq!(stage::usage(&store, &tenant).await.used(), 0);
-    ports.extractor.script.always(Step::Answers);
+    crew.stop().await;
+}
+
+/// For work whose system is down.
+async fn a_day_passes(store: &Store) {
+    let mut tx = store.db.begin(Scope::All).await.unwrap();
+    let a_day_later = "UPDATE work SET failing_since_ms = failing_since_ms - 90000000, free_at_ms = 0";
+    tx.execute(a_day_later, vec![]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+pub async fn an_object_store_that_is_down_fails_nobody_for_a_day(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
     ports.objects.puts.then(vec![Step::Answers; 1]); // the file itself
-    ports.objects.puts.always(Step::Down);
+    ports.objects.puts.then(vec![Step::Down; 12]);
+    let crew = Crew::at_work(&store, &ports);
     let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+    assert_eq!(stage::candidate(&store, &tenant, id).await.status, Status::Scored, "twelve failures are none");
+
+    stage::change_plan(&store, &tenant, Some(2)).await;
+    ports.objects.puts.then(vec![Step::Answers; 1]);
+    ports.objects.puts.always(Step::Down);
+    let before = ports.objects.puts.calls();
+    let id = upload(&store, &ports, &tenant, job, "Bob kept notes.").await;
+    until("the text is put", async || (ports.objects.puts.calls() > before + 1).then_some(())).await;
+    crew.stop().await;
+    a_day_passes(&store).await;
+    let crew = Crew::at_work(&store, &ports);
     until_all_is_done(&store).await;
     assert_eq!(failure_code(&store, id).await.unwrap(), "extraction_unavailable", "the text has no place to go");
     crew.stop().await;
