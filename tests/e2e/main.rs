@@ -21,6 +21,7 @@ mod main_job;
 mod objects;
 mod openapi;
 mod operate;
+mod over_postgres;
 mod privacy;
 mod problems;
 mod quota;
