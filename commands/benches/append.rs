@@ -16,6 +16,7 @@ use starscreen_commands::{
         append::{event, work},
         stage,
     },
+    db::Scope,
 };
 use starscreen_domain::{
     TenantId,
@@ -134,7 +135,7 @@ async fn one_transaction_a_command() -> Measured {
     measure(1, move |_| {
         let db = db.clone();
         async move {
-            let mut tx = db.begin().await.unwrap();
+            let mut tx = db.begin(Scope::All).await.unwrap();
             for event in plain(TenantId(Uuid::from_u128(1))).events {
                 let values = vec![
                     event.tenant_id.map(|tenant| tenant.0).into(),

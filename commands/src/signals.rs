@@ -117,9 +117,9 @@ async fn hear(said: &Said, pool: &PgPool, head: &watch::Sender<u64>) -> Result<(
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen_all([APPENDED, SEQUENCED]).await?;
     loop {
-        let Some(heard) = listener.try_recv().await? else { return Ok(()) }; // the connection was lost
-        if heard.channel() == SEQUENCED {
-            let newest = heard.payload().parse().unwrap_or(0);
+        let Some(signal) = listener.try_recv().await? else { return Ok(()) }; // the connection was lost
+        if signal.channel() == SEQUENCED {
+            let newest = signal.payload().parse().unwrap_or(0);
             head.send_if_modified(|known| {
                 let newer = *known < newest;
                 *known = newest.max(*known);
@@ -128,7 +128,7 @@ async fn hear(said: &Said, pool: &PgPool, head: &watch::Sender<u64>) -> Result<(
             continue;
         }
         said.appended.notify_one();
-        for lane in heard.payload().split(',').filter_map(|name| name.parse::<Lane>().ok()) {
+        for lane in signal.payload().split(',').filter_map(|name| name.parse::<Lane>().ok()) {
             said.wakes.wake(lane);
         }
     }

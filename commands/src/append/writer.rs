@@ -50,12 +50,11 @@ impl Writer {
     /// When the log's head cannot be read.
     pub async fn start(db: Db, signals: Option<Signals>) -> Result<Self, sqlx::Error> {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
-        let (wakes, head, announce) = match signals {
-            Some(signals) => (signals.wakes(), signals.head(), Announce::Everywhere(signals)),
-            None => {
-                let (announce, head) = watch::channel(read_head(&db).await?);
-                (Arc::default(), head, Announce::Here(announce))
-            }
+        let (wakes, head, announce) = if let Some(signals) = signals {
+            (signals.wakes(), signals.head(), Announce::Everywhere(signals))
+        } else {
+            let (announce, head) = watch::channel(read_head(&db).await?);
+            (Arc::default(), head, Announce::Here(announce))
         };
         let (stop, task) = (CancellationToken::new(), TaskTracker::new());
         task.spawn(run(db, waiting, announce, Arc::clone(&wakes), stop.clone()));

@@ -57,7 +57,7 @@ pub async fn the_gateway_sees_the_tenants_that_it_names_and_no_others(store: Sto
         match table {
             "work" => assert!(seen.is_err(), "what workers do is none of its business"),
             "events" | "history" | "subject_keys" | "credentials" => {
-                assert_eq!(seen.unwrap(), [(ours.id.0,)], "{table}")
+                assert_eq!(seen.unwrap(), [(ours.id.0,)], "{table}");
             }
             _ => assert_eq!(seen.unwrap(), [], "{table}"),
         }

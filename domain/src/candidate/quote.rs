@@ -218,8 +218,8 @@ mod tests {
             let is_word = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
             let bounded = |at: usize| {
                 let (before, after) = (&text_words[..at], &text_words[at + wanted.len()..]);
-                !(is_word(before.chars().next_back()) && is_word(wanted.chars().next()))
-                    && !(is_word(wanted.chars().next_back()) && is_word(after.chars().next()))
+                let runs_on = |left: &str, right: &str| is_word(left.chars().next_back()) && is_word(right.chars().next());
+                !runs_on(before, &wanted) && !runs_on(&wanted, after)
             };
             let there = !wanted.is_empty()
                 && text_words.char_indices().any(|(at, _)| text_words[at..].starts_with(&wanted) && bounded(at));

@@ -118,7 +118,7 @@ async fn publish(log: Log, topology: Topology, mut leads: watch::Receiver<Sequen
         }
     };
     let both = async { tokio::join!(alarms, leading) };
-    stop.run_until_cancelled(both).await;
+    stop.run_until_cancelled(Box::pin(both)).await;
 }
 
 async fn callout(settings: &Settings, write: &WriteSide, topology: Topology) -> Result<Option<Callout>, StartError> {

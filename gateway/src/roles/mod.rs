@@ -149,12 +149,11 @@ pub async fn serve(settings: Arc<Settings>, parts: Vec<Part>) -> Result<(), Star
         tracing::warn!("stopped at once; what had begun is taken up at the next start");
         std::process::exit(130);
     });
-    match listener {
-        Some(listener) => answer(&settings, &dir, &opened, listener, stopping).await?,
-        None => {
-            tracing::info!(parts = ?parts, "starscreen runs");
-            stopping.cancelled().await;
-        }
+    if let Some(listener) = listener {
+        answer(&settings, &dir, &opened, listener, stopping).await?;
+    } else {
+        tracing::info!(parts = ?parts, "starscreen runs");
+        stopping.cancelled().await;
     }
     background.stop().await;
     opened.close().await;

@@ -3,7 +3,9 @@
 use starscreen_commands::{db::OpenError, operations, operations::Leader};
 use starscreen_projections::ReadModelError;
 
-use super::{Check, about_directory, about_disk, about_history, about_objects, about_read_model, about_work, fine, wrong};
+use super::{
+    Check, about_directory, about_disk, about_history, about_objects, about_read_model, about_work, fine, wrong,
+};
 use crate::{
     config::Settings,
     data_dir::DataDir,
