@@ -327,7 +327,7 @@ async fn a_bad_key_holds_the_lanes_until_it_is_good_again() {
     let candidate = account.take_in(&job, &Resume::unique()).await;
     let line = held("score").await;
     assert!(line.contains("429 insufficient_quota") && line.contains("no credit"), "{line}");
-    assert_eq!(account.candidate(&job, &candidate).await["status"], "PARSED");
+    account.until_candidate_is(&job, &candidate, "PARSED").await;
     server.always(Kind::Evaluation, &[]);
     let mended = Instant::now();
     account.until_candidate_is(&job, &candidate, "SCORED").await;

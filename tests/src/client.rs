@@ -15,7 +15,7 @@ use reqwest::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{docx::docx, fixtures, home::Server, waiting::Log};
+use crate::{backend::Backend, docx::docx, fixtures, home::Server, waiting::Log};
 
 pub const PASSWORD: &str = "Correct-Horse-7!";
 const PREFIX: &str = "/api/v1";
@@ -189,7 +189,16 @@ impl Account {
     }
 
     pub async fn candidate(&self, job: &str, candidate: &str) -> Value {
-        self.get(&format!("jobs/{job}/candidates/{candidate}")).send().await.expect(200).json()
+        let path = format!("jobs/{job}/candidates/{candidate}");
+        if Backend::current() == Backend::Embedded {
+            return self.get(&path).send().await.expect(200).json();
+        }
+        // Several processes on a busy machine may need longer than an answer waits, which then says so.
+        let look = async || match self.get(&path).send().await {
+            answer if answer.status == 404 => Err(answer.text()),
+            answer => Ok(answer.expect(200).json()),
+        };
+        self.log().until(&format!("candidate {candidate} is seen"), look).await
     }
 
     pub async fn until_candidate_is(&self, job: &str, candidate: &str, status: &str) -> Value {
