@@ -19,6 +19,7 @@ mod llm;
 mod main_job;
 mod openapi;
 mod operate;
+mod postgres_es;
 mod privacy;
 mod problems;
 mod quota;

@@ -15,7 +15,7 @@ use reqwest::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{docx::docx, fixtures, waiting::Log};
+use crate::{docx::docx, fixtures, home::Server, waiting::Log};
 
 pub const PASSWORD: &str = "Correct-Horse-7!";
 const PREFIX: &str = "/api/v1";
@@ -38,6 +38,11 @@ impl Client {
     pub(crate) fn new(base: Base, log: Log) -> Self {
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { http, base, log, bearer: None }
+    }
+
+    /// Of a server that a test started by hand.
+    pub fn of(server: &Server, log: Log) -> Self {
+        Self::new(Arc::new(RwLock::new(format!("http://{}", server.address))), log)
     }
 
     /// Host and port, for what is written by hand.
