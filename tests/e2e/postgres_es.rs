@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use cqrs_es::{Aggregate, EventStore, persist::PersistedEventStore};
@@ -14,7 +14,13 @@ use starscreen_commands::{
     store::{EventRepository, RawEvent},
 };
 use starscreen_domain::{
-    account::Account, candidate::Candidate, email_claim::EmailClaim, job::Job, subscription::Subscription, usage::Usage,
+    Event,
+    account::Account,
+    candidate::Candidate,
+    email_claim::EmailClaim,
+    job::{Job, JobEvent},
+    subscription::Subscription,
+    usage::Usage,
 };
 use starscreen_tests::{Client, Database, Ended, Home, Resume, Server};
 use uuid::Uuid;
@@ -80,12 +86,17 @@ impl Stage {
 
     /// Runs the program on postgres-es; Cargo builds it first.
     fn stock(&self, tenant: Option<Uuid>, arguments: &[&str]) -> Output {
+        self.stock_command(tenant, arguments).output().unwrap()
+    }
+
+    fn stock_command(&self, tenant: Option<Uuid>, arguments: &[&str]) -> Command {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("postgres-es/Cargo.toml");
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("postgres-es");
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["run", "--quiet", "--locked", "--manifest-path"]).arg(manifest);
         cargo.arg("--target-dir").arg(target).arg("--").args(arguments);
-        cargo.env("DATABASE_URL", self.url(tenant)).output().unwrap()
+        cargo.env("DATABASE_URL", self.url(tenant));
+        cargo
     }
 
     /// All that such a program is told.
@@ -179,6 +190,43 @@ async fn what_stock_postgres_es_appends_becomes_history_and_is_shown_like_ours()
     assert_eq!((&state["title"], &state["location"]), (&json!("Platform engineer"), &json!("Delft")));
     let replayed = stage.operate(&["audit", "replay", "--diff"]).stdout;
     assert_eq!(replayed.matches(": 0 differences at position ").count(), 6, "{replayed}");
+}
+
+#[tokio::test]
+async fn commands_of_both_race_for_one_stream_and_none_is_lost_or_counted_twice() {
+    let stage = Stage::start().await;
+    let account = stage.client().account().await;
+    let job = account.ready_job().await;
+    let before = stage.history().await;
+
+    let places: Vec<String> = (1..=300).map(|number| format!("Place {number}")).collect();
+    let arguments: Vec<&str> = ["relocate", &job].into_iter().chain(places.iter().map(String::as_str)).collect();
+    let mut racing = stage.stock_command(Some(account.tenant()), &arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut of_ours = 0;
+    while racing.try_wait().unwrap().is_none() {
+        let toggled = json!({ "work_authorization_required": of_ours % 2 == 0 });
+        account.put(&format!("jobs/{job}")).json(&toggled).send().await.expect(200);
+        of_ours += 1;
+    }
+    let raced = racing.wait_with_output().unwrap();
+    assert!(raced.status.success(), "{raced:?}");
+    let told = String::from_utf8(raced.stdout).unwrap();
+
+    let history = stage.history().await;
+    let appended = history[before.len()..].iter().map(|event| event.delivery().event.unwrap());
+    let (theirs, ours): (Vec<_>, Vec<_>) = appended.partition(|event| event.metadata.source.contains("postgres-es"));
+    let moved: Vec<&str> = theirs
+        .iter()
+        .map(|event| match &event.payload {
+            Event::Job(JobEvent::JobRevised { location: Some(place), .. }) => place.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(moved, told.lines().collect::<Vec<&str>>());
+    assert_eq!(ours.len(), of_ours);
+    let (first, last) = (theirs[0].sequence, theirs[theirs.len() - 1].sequence);
+    assert!(ours.iter().any(|event| (first..last).contains(&event.sequence)), "there was no race");
+    stage.check_same(account.tenant(), &[format!("{}/{job}", Job::TYPE)]).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 //! ```text
 //! export DATABASE_URL="postgres://…?options=-c search_path=write -c role=starscreen_gateway -c starscreen.tenant=<id>"
 //! starscreen-postgres-es load job/<id> usage/<id>     a line of JSON for each
-//! starscreen-postgres-es relocate <job> <place>       decides and appends
+//! starscreen-postgres-es relocate <job> <place> …     a command for each; prints the places of those that won their race
 //! ```
 //!
 //! Only event stores: those with snapshots apply events twice. No queries: read models follow the log. And only commands
@@ -15,7 +15,7 @@
 use std::{collections::HashMap, env, error::Error};
 
 use chrono::{SecondsFormat, Utc};
-use cqrs_es::{Aggregate, EventStore, persist::PersistedEventStore};
+use cqrs_es::{Aggregate, AggregateError, EventStore, persist::PersistedEventStore};
 use postgres_es::{PostgresEventRepository, default_postgress_pool, postgres_cqrs};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -43,8 +43,8 @@ async fn main() -> Result<(), Failure> {
             }
             Ok(())
         }
-        ["relocate", job, place] => relocate(pool, job, place).await,
-        _ => Err("usage: load NOUN/ID …, or relocate JOB PLACE".into()),
+        ["relocate", job, places @ ..] => relocate(pool, job, places).await,
+        _ => Err("usage: load NOUN/ID …, or relocate JOB PLACE …".into()),
     }
 }
 
@@ -66,9 +66,16 @@ async fn state<A: Aggregate + 'static>(pool: &PgPool, id: &str) -> Result<Value,
     Ok(json!({ "stream": format!("{}/{id}", A::TYPE), "sequence": loaded.current_sequence, "state": loaded.aggregate }))
 }
 
-async fn relocate(pool: PgPool, job: &str, place: &str) -> Result<(), Failure> {
-    let command = ReviseJob { location: Some(place.to_owned()), ..ReviseJob::default() };
-    postgres_cqrs::<Job>(pool, vec![], ()).execute_with_metadata(job, command.into(), metadata()).await?;
+async fn relocate(pool: PgPool, job: &str, places: &[&str]) -> Result<(), Failure> {
+    let jobs = postgres_cqrs::<Job>(pool, vec![], ());
+    for place in places {
+        let command = ReviseJob { location: Some((*place).to_owned()), ..ReviseJob::default() };
+        match jobs.execute_with_metadata(job, command.into(), metadata()).await {
+            Ok(()) => println!("{place}"),
+            Err(AggregateError::AggregateConflict) => {} // somebody else was first, and the crate does not try again
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(())
 }
 
