@@ -82,6 +82,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Asks a server whether it answers; exits with 1 when it does not. For containers' health checks
+    Health {
+        /// Such as <http://127.0.0.1:8000/health/detailed>; without it, whether the server of these settings is ready
+        url: Option<String>,
+    },
     /// Tells what happened, what was known when, and whether what is shown is what happened
     Audit {
         #[command(subcommand)]
@@ -145,6 +150,18 @@ struct RebuildArgs {
     /// Compare with the live table before the switch, and report rows that differ
     #[arg(long)]
     diff: bool,
+}
+
+/// Whether the program would take these arguments, such as those of a container; it does nothing.
+///
+/// # Errors
+/// What it would say instead.
+pub fn check(arguments: &[&str]) -> Result<(), String> {
+    let cli = Cli::try_parse_from([&["starscreen"], arguments].concat()).map_err(|error| error.to_string())?;
+    match cli.command {
+        Some(Command::Projector { name }) => operator::known(name.as_deref()).map_err(|error| error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 /// Runs the program.
@@ -217,6 +234,7 @@ async fn dispatch(
         }
         Some(Command::Replay { name }) => operator::replay(&settings, &name).await?,
         Some(Command::Queue { command }) => operator::queue::run(&settings, command).await?,
+        Some(Command::Health { url }) => return Ok(operator::health::run(&settings, url.as_deref()).await),
         Some(Command::Audit { command }) => return Ok(operator::audit::run(&settings, command).await?),
         // Done before there were settings.
         Some(Command::Openapi | Command::ExtractChild { .. } | Command::Doctor { .. }) => {}
@@ -272,5 +290,14 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_are_checked_without_doing_anything() {
+        super::check(&["worker", "score", "react"]).unwrap();
+        super::check(&["projector", "jobs"]).unwrap();
+        for wrong in [vec!["worker", "scores"], vec!["projector", "job"], vec!["serve"], vec!["migrate"]] {
+            assert!(super::check(&wrong).is_err(), "{wrong:?}");
+        }
     }
 }

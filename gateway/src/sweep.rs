@@ -1,5 +1,6 @@
 //! Removes files that belong to nobody: a process that was killed between storing a file and committing its upload
-//! leaves one behind, encrypted by a key that died with it.
+//! leaves one behind, encrypted by a key that died with it. And a client may send a file straight to the store and never
+//! ask to have it taken in.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use starscreen_commands::{
 };
 use starscreen_domain::CandidateId;
 
-use crate::outbound::objects::ObjectFiles;
+use crate::outbound::objects::{INCOMING, ObjectFiles};
 
 /// Younger files may be of uploads that are on their way.
 const MIN_AGE: Duration = Duration::from_hours(1);
@@ -40,8 +41,10 @@ pub async fn run(objects: &ObjectFiles, registry: &Registry) {
 async fn once(objects: &ObjectFiles, registry: &Registry, min_age: Duration) -> Result<usize, SweepError> {
     let mut removed = 0;
     for key in objects.older_than(Utc::now() - min_age).await? {
-        let Some(candidate) = key.split('/').nth(1).and_then(|id| id.parse::<CandidateId>().ok()) else { continue };
-        if !registry.candidate_exists(candidate).await.map_err(CommandError::from)? {
+        let mut parts = key.split('/');
+        let sent_past_us = parts.next() == Some(INCOMING); // and not taken in
+        let Some(candidate) = parts.next().and_then(|id| id.parse::<CandidateId>().ok()) else { continue };
+        if sent_past_us || !registry.candidate_exists(candidate).await.map_err(CommandError::from)? {
             objects.delete(&key).await?;
             removed += 1;
         }

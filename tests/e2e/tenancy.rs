@@ -37,6 +37,8 @@ const OPERATIONS: &[(&str, &str, Reach)] = &[
     ("GET", "/api/v1/jobs/{job_id}/candidates", Named),
     ("POST", "/api/v1/jobs/{job_id}/candidates/upload", Named),
     ("POST", "/api/v1/jobs/{job_id}/candidates/bulk-upload-zip", Named),
+    ("POST", "/api/v1/jobs/{job_id}/candidates/uploads", Named),
+    ("POST", "/api/v1/jobs/{job_id}/candidates/uploads/{upload_id}/complete", Named),
     ("POST", "/api/v1/jobs/{job_id}/candidates/{candidate_id}/retry", Named),
     ("POST", "/api/v1/jobs/{job_id}/candidates/{candidate_id}/rescore", Named),
     ("POST", "/api/v1/jobs/{job_id}/retry-rubric", Named),
@@ -68,6 +70,7 @@ fn request(client: &Client, method: &str, path: &str, ids: &BTreeMap<&str, Strin
     }
     let call = client.call(&method.parse::<Method>().unwrap(), &named);
     match (method, path) {
+        ("POST", path) if path.ends_with("/complete") => call.json(&json!({ "file_name": "resume.pdf" })),
         ("POST", path) if path.contains("/candidates") => call.form(&Form::of(&Resume::unique())),
         ("POST" | "PUT", _) => {
             call.json(&json!({ "title": "Taken over", "description": "By somebody of another tenant" }))
@@ -89,7 +92,7 @@ async fn candidate_of(account: &Account) -> BTreeMap<&'static str, String> {
     let job = account.ready_job().await;
     let candidate = account.take_in(&job, &Resume::unique()).await;
     account.until_candidate_is(&job, &candidate, "SCORED").await;
-    BTreeMap::from([("candidate_id", candidate), ("job_id", job)])
+    BTreeMap::from([("candidate_id", candidate), ("job_id", job), ("upload_id", Uuid::now_v7().to_string())])
 }
 
 #[tokio::test]

@@ -256,6 +256,7 @@ macro_rules! contract_tests {
                 an_invented_quote_is_asked_for_once_more_and_then_put_before_a_person,
                 an_unusable_rubric_is_drawn_up_again,
                 an_extractor_that_is_down_fails_the_candidate_at_last,
+                an_object_store_that_is_down_fails_nobody_for_a_day,
                 a_result_that_fits_no_event_fails_the_candidate_at_last,
                 a_panic_is_one_failed_try,
                 work_that_hangs_is_cut_and_tried_again,

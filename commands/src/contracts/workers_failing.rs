@@ -60,10 +60,7 @@ pub async fn a_model_that_is_down_for_a_day_fails_the_candidate_at_last(store: S
         .await;
         crew.stop().await;
         assert_eq!(stage::candidate(&store, &tenant, id).await.status, Status::Parsed, "an outage fails nobody");
-        let a_day_later = "UPDATE work SET failing_since_ms = failing_since_ms - 90000000, free_at_ms = 0";
-        let mut tx = store.db.begin(Scope::All).await.unwrap();
-        tx.execute(a_day_later, vec![]).await.unwrap();
-        tx.commit().await.unwrap();
+        a_day_passes(&store).await;
         let crew = Crew::at_work(&store, &ports);
         until_all_is_done(&store).await;
 
@@ -288,10 +285,36 @@ pub async fn an_extractor_that_is_down_fails_the_candidate_at_last(store: Store)
 
     assert_eq!(failure_code(&store, id).await.unwrap(), "extraction_unavailable");
     assert_eq!(stage::usage(&store, &tenant).await.used(), 0);
-    ports.extractor.script.always(Step::Answers);
+    crew.stop().await;
+}
+
+/// For work whose system is down.
+async fn a_day_passes(store: &Store) {
+    let mut tx = store.db.begin(Scope::All).await.unwrap();
+    let a_day_later = "UPDATE work SET failing_since_ms = failing_since_ms - 90000000, free_at_ms = 0";
+    tx.execute(a_day_later, vec![]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+pub async fn an_object_store_that_is_down_fails_nobody_for_a_day(store: Store) {
+    let ports = Scripted::default();
+    let (tenant, job) = ready(&store, &ports).await;
     ports.objects.puts.then(vec![Step::Answers; 1]); // the file itself
-    ports.objects.puts.always(Step::Down);
+    ports.objects.puts.then(vec![Step::Down; 12]);
+    let crew = Crew::at_work(&store, &ports);
     let id = upload(&store, &ports, &tenant, job, "Ada built engines.").await;
+    until_all_is_done(&store).await;
+    assert_eq!(stage::candidate(&store, &tenant, id).await.status, Status::Scored, "twelve failures are none");
+
+    stage::change_plan(&store, &tenant, Some(2)).await;
+    ports.objects.puts.then(vec![Step::Answers; 1]);
+    ports.objects.puts.always(Step::Down);
+    let before = ports.objects.puts.calls();
+    let id = upload(&store, &ports, &tenant, job, "Bob kept notes.").await;
+    until("the text is put", async || (ports.objects.puts.calls() > before + 1).then_some(())).await;
+    crew.stop().await;
+    a_day_passes(&store).await;
+    let crew = Crew::at_work(&store, &ports);
     until_all_is_done(&store).await;
     assert_eq!(failure_code(&store, id).await.unwrap(), "extraction_unavailable", "the text has no place to go");
     crew.stop().await;
@@ -355,11 +378,12 @@ pub async fn work_that_takes_longer_than_its_lease_stays_with_who_has_it(store: 
     let crews = [Crew::with(&store, &ports, AT_MOST, HOLD), Crew::with(&beside, &ports, AT_MOST, HOLD)];
     let tenant = stage::tenant(&store, None).await;
     stage::job(&store, &tenant).await;
-    until("the model is asked", async || (ports.llm.rubrics.calls() > 0).then_some(())).await;
+    let in_hand = async || (store.queue.count(Lane::Rubric).await.unwrap().leased == 1).then_some(());
+    until("the item is in hand", in_hand).await;
     tokio::time::sleep(HOLD * 4).await;
-    assert_eq!(ports.llm.rubrics.calls(), 1, "it was given to somebody else");
     ports.llm.let_rubrics_go_on();
     until_all_is_done(&store).await;
+    assert_eq!(ports.llm.rubrics.calls(), 1, "it was given to somebody else too");
     for crew in crews {
         crew.stop().await;
     }

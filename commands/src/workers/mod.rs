@@ -156,7 +156,7 @@ impl From<VaultError> for WorkError {
 
 impl From<ObjectsError> for WorkError {
     fn from(error: ObjectsError) -> Self {
-        again(&error)
+        Self::Again { reason: told(&error), after: None, budget: Budget::Time }
     }
 }
 
@@ -175,13 +175,18 @@ impl From<LlmError> for WorkError {
 }
 
 fn again(error: &dyn std::error::Error) -> WorkError {
+    WorkError::Again { reason: told(error), after: None, budget: Budget::Tries }
+}
+
+/// The error and what caused it, on one line.
+fn told(error: &dyn std::error::Error) -> String {
     let mut reason = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         reason = format!("{reason}: {cause}");
         source = cause.source();
     }
-    WorkError::Again { reason, after: None, budget: Budget::Tries }
+    reason
 }
 
 impl Workers {

@@ -23,6 +23,9 @@ pub enum ConfigError {
         "NATS_URL is set without DATABASE_URL; events are distributed from PostgreSQL: set DATABASE_URL, or unset NATS_URL"
     )]
     NatsWithoutDatabase,
+    /// Settings of the object store that do not go together.
+    #[error("{0}")]
+    Objects(&'static str),
 }
 
 /// One value that is not allowed.

@@ -44,6 +44,7 @@ pub struct Settings {
     pub log: LogSettings,
     pub tokens: TokenSettings,
     pub keys: KeySettings,
+    pub objects: ObjectsSettings,
     pub uploads: UploadSettings,
     pub workers: WorkerSettings,
     pub openai: OpenAiSettings,
@@ -98,6 +99,72 @@ pub struct KeySettings {
     pub master_file: Option<PathBuf>,
 }
 
+/// Where files and texts lie.
+#[derive(Clone, Debug)]
+pub struct ObjectsSettings {
+    /// `None`: in the data directory.
+    pub bucket: Option<Bucket>,
+    /// `None`: AWS.
+    pub endpoint: Option<String>,
+    /// `None`: the same for clients.
+    pub public_endpoint: Option<String>,
+    pub region: String,
+    /// `None`: what AWS' own programs would find.
+    pub access_key: Option<String>,
+    pub secret_key: Option<SecretString>,
+    pub allow_http: bool,
+    pub encryption: Encryption,
+    /// `None`: the account's own.
+    pub kms_key: Option<String>,
+    /// Of one call, all tries together.
+    pub timeout_seconds: u64,
+    pub direct_uploads: bool,
+}
+
+/// A bucket and what all names in it begin with, which may be nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    pub name: String,
+    pub prefix: String,
+}
+
+/// What the store is asked to encrypt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    None,
+    Aes256,
+    Kms,
+}
+
+impl ObjectsSettings {
+    /// What does not go together.
+    fn contradiction(&self) -> Option<&'static str> {
+        let plain = |endpoint: &Option<String>| endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
+        if self.bucket.is_none() {
+            return self.direct_uploads.then_some(
+                "STARSCREEN_OBJECTS_DIRECT_UPLOADS is on without STARSCREEN_OBJECTS_URL; clients can send files \
+                 straight only to a bucket: set one, or turn it off",
+            );
+        }
+        if self.access_key.is_some() != self.secret_key.is_some() {
+            return Some(
+                "only one of STARSCREEN_OBJECTS_ACCESS_KEY and STARSCREEN_OBJECTS_SECRET_KEY is set; set both, or \
+                 neither to use what AWS' own programs find",
+            );
+        }
+        if !self.allow_http && (plain(&self.endpoint) || plain(&self.public_endpoint)) {
+            return Some(
+                "the address of the object store begins with http://, which everybody on the way can read; use \
+                 https://, or allow it with STARSCREEN_OBJECTS_ALLOW_HTTP=on where nobody can listen",
+            );
+        }
+        (self.kms_key.is_some() && self.encryption != Encryption::Kms).then_some(
+            "STARSCREEN_OBJECTS_KMS_KEY is set, but STARSCREEN_OBJECTS_ENCRYPTION is not aws:kms; set it so, or unset \
+             the key",
+        )
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct UploadSettings {
     pub max_file_bytes: u64,
@@ -133,6 +200,11 @@ pub struct StripeSettings {
     pub price_id_professional: Option<String>,
     pub price_id_enterprise_base: Option<String>,
     pub price_id_enterprise_usage: Option<String>,
+}
+
+/// Whether an environment variable of this name sets anything.
+pub fn is_setting(variable: &str) -> bool {
+    table::by_variable(variable).is_some()
 }
 
 impl Settings {

@@ -8,8 +8,8 @@ use std::{
 use secrecy::SecretString;
 
 use super::{
-    ConfigError, DatabaseSettings, KeySettings, LogSettings, NatsSettings, OpenAiSettings, Settings, StripeSettings,
-    TokenSettings, UploadSettings, WorkerSettings, WrongValue,
+    ConfigError, DatabaseSettings, Encryption, KeySettings, LogSettings, NatsSettings, ObjectsSettings, OpenAiSettings,
+    Settings, StripeSettings, TokenSettings, UploadSettings, WorkerSettings, WrongValue,
     layers::{Layers, Origin},
     plans::{self, Plans},
     values,
@@ -292,6 +292,104 @@ pub(super) const TABLE: &[Setting] = &[
             let path = path(&draft.working_dir, found.text);
             set(&mut draft.settings.keys.master_file, Some(Some(path)))
         },
+        ..ROW
+    },
+    Setting {
+        key: "objects.url",
+        variable: "STARSCREEN_OBJECTS_URL",
+        about: "Bucket of S3, or of any store that speaks its interface, to keep files in, such as s3://bucket/prefix. \
+            Without it they are kept in the data directory, which several servers then have to share.",
+        allowed: "it must be a bucket with or without a prefix, such as s3://starscreen-files/production",
+        optional: true,
+        set: |draft, found| set(&mut draft.settings.objects.bucket, values::bucket(found.text).map(Some)),
+        ..ROW
+    },
+    Setting {
+        key: "objects.endpoint",
+        variable: "STARSCREEN_OBJECTS_ENDPOINT",
+        about: "Where the store is, if not at AWS, such as https://minio.internal:9000.",
+        allowed: "it must be an address such as https://minio.internal:9000",
+        optional: true,
+        set: |draft, found| set(&mut draft.settings.objects.endpoint, values::base_url(found.text).map(Some)),
+        ..ROW
+    },
+    Setting {
+        key: "objects.public_endpoint",
+        variable: "STARSCREEN_OBJECTS_PUBLIC_ENDPOINT",
+        about: "Where clients reach the store for direct uploads, if they cannot reach it where this server does.",
+        allowed: "it must be an address such as https://files.example.com",
+        optional: true,
+        set: |draft, found| set(&mut draft.settings.objects.public_endpoint, values::base_url(found.text).map(Some)),
+        ..ROW
+    },
+    Setting {
+        key: "objects.region",
+        variable: "STARSCREEN_OBJECTS_REGION",
+        about: "The bucket's region; requests are signed with it.",
+        allowed: "it must be a region such as eu-central-1",
+        set: |draft, found| set(&mut draft.settings.objects.region, values::region(found.text)),
+        ..ROW
+    },
+    Setting {
+        key: "objects.access_key",
+        variable: "STARSCREEN_OBJECTS_ACCESS_KEY",
+        about: "Name of the key to the store. Without it the key is looked for where AWS' own programs do: \
+            AWS_ACCESS_KEY_ID, a web identity, the role of the machine.",
+        allowed: "it must be a name without spaces of 1 to 128 characters",
+        optional: true,
+        set: |draft, found| set(&mut draft.settings.objects.access_key, values::key_name(found.text).map(Some)),
+        ..ROW
+    },
+    Setting {
+        key: "objects.secret_key",
+        variable: "STARSCREEN_OBJECTS_SECRET_KEY",
+        about: "The secret that goes with the access key.",
+        optional: true,
+        secret: true,
+        set: |draft, found| set(&mut draft.settings.objects.secret_key, Some(Some(found.text.into()))),
+        ..ROW
+    },
+    Setting {
+        key: "objects.allow_http",
+        variable: "STARSCREEN_OBJECTS_ALLOW_HTTP",
+        about: "Whether the store may be spoken to without TLS; only where nobody can listen.",
+        allowed: "it must be on or off",
+        set: |draft, found| set(&mut draft.settings.objects.allow_http, values::switch(found.text)),
+        ..ROW
+    },
+    Setting {
+        key: "objects.encryption",
+        variable: "STARSCREEN_OBJECTS_ENCRYPTION",
+        about: "What the store is asked to encrypt files with, which are encrypted before they get there in any case: \
+            none, AES256 or aws:kms.",
+        allowed: "it must be none, AES256 or aws:kms",
+        set: |draft, found| set(&mut draft.settings.objects.encryption, values::encryption(found.text)),
+        ..ROW
+    },
+    Setting {
+        key: "objects.kms_key",
+        variable: "STARSCREEN_OBJECTS_KMS_KEY",
+        about: "Key of aws:kms, by its id or ARN; without it the account's own.",
+        allowed: "it must be a key's id or ARN without spaces",
+        optional: true,
+        set: |draft, found| set(&mut draft.settings.objects.kms_key, values::kms_key(found.text).map(Some)),
+        ..ROW
+    },
+    Setting {
+        key: "objects.timeout_seconds",
+        variable: "STARSCREEN_OBJECTS_TIMEOUT_SECONDS",
+        about: "How long storing or fetching one file may take, all tries together; then callers are told to come back.",
+        allowed: "it must be a whole number of seconds from 1 to 60",
+        set: |draft, found| set(&mut draft.settings.objects.timeout_seconds, values::number(found.text, 1..=60)),
+        ..ROW
+    },
+    Setting {
+        key: "objects.direct_uploads",
+        variable: "STARSCREEN_OBJECTS_DIRECT_UPLOADS",
+        about: "Whether clients may send a file straight to the bucket. Until it is taken in, or for two hours, it then \
+            lies there as it was sent, not encrypted by this server.",
+        allowed: "it must be on or off",
+        set: |draft, found| set(&mut draft.settings.objects.direct_uploads, values::switch(found.text)),
         ..ROW
     },
     Setting {
@@ -583,6 +681,19 @@ impl Draft {
                 log: LogSettings { filter: String::new(), json: false },
                 tokens: TokenSettings { access_minutes: 0, refresh_days: 0, secret: None },
                 keys: KeySettings::default(),
+                objects: ObjectsSettings {
+                    bucket: None,
+                    endpoint: None,
+                    public_endpoint: None,
+                    region: String::new(),
+                    access_key: None,
+                    secret_key: None,
+                    allow_http: false,
+                    encryption: Encryption::None,
+                    kms_key: None,
+                    timeout_seconds: 0,
+                    direct_uploads: false,
+                },
                 uploads: UploadSettings { max_file_bytes: 0 },
                 workers: WorkerSettings {
                     extract_parallel: 0,
@@ -621,6 +732,9 @@ impl Draft {
         settings.log.filter = log_filter.unwrap_or_else(|| crate::telemetry::default_filter(log_level));
         if settings.nats.url.is_some() && settings.database.url.is_none() {
             return Err(ConfigError::NatsWithoutDatabase);
+        }
+        if let Some(reason) = settings.objects.contradiction() {
+            return Err(ConfigError::Objects(reason));
         }
         settings.plans = Plans::from_drafts(plans)?;
         settings.described = described;

@@ -196,6 +196,16 @@ fn every_key_can_be_set_by_file_and_by_variable() {
         ("tokens.refresh_days", "1"),
         ("keys.master", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
         ("keys.master_file", "/run/secrets/master"),
+        ("objects.url", "s3://files/production"),
+        ("objects.endpoint", "https://minio.internal:9000"),
+        ("objects.public_endpoint", "https://files.example.com"),
+        ("objects.region", "eu-central-1"),
+        ("objects.access_key", "AKIAEXAMPLE"),
+        ("objects.secret_key", "hunter2"),
+        ("objects.allow_http", "on"),
+        ("objects.encryption", "AES256"),
+        ("objects.kms_key", "arn:aws:kms:eu-central-1:1:key/2"),
+        ("objects.timeout_seconds", "7"),
         ("uploads.max_file_bytes", "5000000"),
         ("workers.extract_parallel", "1"),
         ("workers.rubric_parallel", "2"),
@@ -230,7 +240,8 @@ fn every_key_can_be_set_by_file_and_by_variable() {
         })
     };
     let left: Vec<&str> = TABLE.iter().filter(|setting| !covered(setting)).map(|setting| setting.key).collect();
-    assert_eq!(left, ["config", "database_url", "nats_url"], "settings without an example here");
+    let elsewhere = ["config", "database_url", "nats_url", "objects.direct_uploads"];
+    assert_eq!(left, elsewhere, "settings without an example here");
 
     for (key, value) in examples {
         let variable = described(&nothing().settings(), key).variable.clone();
@@ -363,6 +374,31 @@ fn servers_are_named_by_their_addresses_and_nats_needs_postgresql() {
 }
 
 #[test]
+fn settings_of_the_object_store_go_together() {
+    let bucket = || nothing().variable("STARSCREEN_OBJECTS_URL", "s3://files");
+    let settings = bucket().variable("STARSCREEN_OBJECTS_DIRECT_UPLOADS", "on").settings();
+    assert!(settings.objects.direct_uploads);
+    let plain = "http://127.0.0.1:9000";
+    bucket()
+        .variable("STARSCREEN_OBJECTS_ENDPOINT", plain)
+        .variable("STARSCREEN_OBJECTS_ALLOW_HTTP", "on")
+        .load()
+        .unwrap();
+    let refused = [
+        (nothing().variable("STARSCREEN_OBJECTS_DIRECT_UPLOADS", "on"), "without STARSCREEN_OBJECTS_URL"),
+        (bucket().variable("STARSCREEN_OBJECTS_ACCESS_KEY", "AKIA"), "only one of"),
+        (bucket().variable("STARSCREEN_OBJECTS_SECRET_KEY", "hunter2"), "only one of"),
+        (bucket().variable("STARSCREEN_OBJECTS_ENDPOINT", plain), "STARSCREEN_OBJECTS_ALLOW_HTTP=on"),
+        (bucket().variable("STARSCREEN_OBJECTS_PUBLIC_ENDPOINT", plain), "STARSCREEN_OBJECTS_ALLOW_HTTP=on"),
+        (bucket().variable("STARSCREEN_OBJECTS_KMS_KEY", "arn:1"), "is not aws:kms"),
+    ];
+    for (given, reason) in refused {
+        let refusal = given.refusal();
+        assert!(refusal.contains(reason) && !refusal.contains("hunter2"), "{refusal}");
+    }
+}
+
+#[test]
 fn a_secret_has_32_bytes_or_more() {
     assert!(nothing().variable("SECRET_KEY", &SECRET[..31]).refusal().contains("at least 32 bytes"));
     assert!(nothing().variable("SECRET_KEY", &SECRET[..32]).settings().tokens.secret.is_some());
@@ -418,6 +454,7 @@ fn nothing_shows_a_secret() {
         ("STRIPE_API_KEY", "sk_live_hunter2"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_hunter2"),
         ("STARSCREEN_MASTER_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
+        ("STARSCREEN_OBJECTS_SECRET_KEY", "hunter2-of-s3"),
     ];
     let given = secrets.iter().fold(nothing(), |given, (name, value)| given.variable(name, value));
     let settings = given.settings();
@@ -470,5 +507,30 @@ fn the_default_file_explains_every_key_with_its_variable_and_default() {
     assert_eq!(warnings, []);
     for setting in TABLE.iter().filter(|setting| setting.key != "config" && !setting.key.contains('*')) {
         assert!(layers.contains_key(setting.key), "starscreen.default.toml has no {}", setting.key);
+    }
+}
+
+#[test]
+fn the_operations_guide_has_every_setting_with_its_default() {
+    let guide = include_str!("../../../docs/operations.md");
+    let settings = nothing().settings();
+    for Described { key, variable, value, about, .. } in settings.describe() {
+        let Some(row) = guide.lines().find(|line| line.starts_with(&format!("| `{variable}`"))) else {
+            // Plans are many; one stands for all.
+            assert!(key.starts_with("plans.") && !key.starts_with("plans.free"), "docs/operations.md lacks {variable}");
+            continue;
+        };
+        assert!(row.contains(about.trim_end_matches('.')), "docs/operations.md explains {variable} otherwise: {row}");
+        let shown = match value.as_str() {
+            "not set" | "[]" => "–".to_owned(),
+            "true" => "`on`".to_owned(),
+            "false" => "`off`".to_owned(),
+            value => format!("`{value}`"),
+        };
+        let default = row.split('|').nth(2).unwrap_or_default().trim();
+        assert!(
+            default == shown || key == "config" || key.starts_with("plans."),
+            "{variable}: {default} is not {shown}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, str::FromStr};
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 
-use super::plans::Limit;
+use super::{Bucket, Encryption, plans::Limit};
 
 /// What the guide prints where a value of one's own belongs; starting with one of these means that nothing was set.
 const PLACEHOLDERS: &[&str] =
@@ -71,6 +71,45 @@ pub(super) fn base_url(text: &str) -> Option<String> {
     let is_whole = |url: &reqwest::Url| url.has_host() && url.username().is_empty() && url.password().is_none();
     let text = url(text).filter(|text| !text.contains(['?', '#']))?;
     reqwest::Url::parse(&text).is_ok_and(|url| is_whole(&url)).then_some(text)
+}
+
+/// `s3://bucket` or `s3://bucket/prefix`, in the letters that every store takes.
+pub(super) fn bucket(text: &str) -> Option<Bucket> {
+    let rest = text.strip_prefix("s3://")?.trim_end_matches('/');
+    let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let named = (3..=63).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.ends_with(|c: char| c.is_ascii_alphanumeric());
+    let plain = |part: &str| {
+        !matches!(part, "" | "." | "..") && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let prefixed = prefix.is_empty() || (prefix.len() <= 256 && prefix.split('/').all(plain));
+    (named && prefixed).then(|| Bucket { name: name.to_owned(), prefix: prefix.to_owned() })
+}
+
+pub(super) fn region(text: &str) -> Option<String> {
+    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    fits.then(|| text.to_owned())
+}
+
+pub(super) fn key_name(text: &str) -> Option<String> {
+    let fits = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    fits.then(|| text.to_owned())
+}
+
+pub(super) fn kms_key(text: &str) -> Option<String> {
+    let fits = (1..=2_048).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    fits.then(|| text.to_owned())
+}
+
+pub(super) fn encryption(text: &str) -> Option<Encryption> {
+    match text.to_ascii_lowercase().as_str() {
+        "none" => Some(Encryption::None),
+        "aes256" => Some(Encryption::Aes256),
+        "aws:kms" => Some(Encryption::Kms),
+        _ => None,
+    }
 }
 
 /// Origins in JSON or divided by commas, as browsers send them: lower case, no path.
@@ -175,6 +214,18 @@ mod tests {
         ] {
             assert_eq!(base_url(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_bucket_has_a_name_that_every_store_takes() {
+        let found = |text| bucket(text).map(|bucket| (bucket.name, bucket.prefix));
+        assert_eq!(found("s3://files"), Some(("files".into(), String::new())));
+        assert_eq!(found("s3://files.of-2026/a/B_c.d/"), Some(("files.of-2026".into(), "a/B_c.d".into())));
+        for text in ["files", "s3://", "s3://ab", "s3://Files", "s3://-files", "s3://files/../x", "s3://files//x"] {
+            assert_eq!(bucket(text), None, "{text}");
+        }
+        assert_eq!(bucket("https://files.s3.amazonaws.com"), None);
+        assert_eq!(bucket("s3://files/ü"), None);
     }
 
     #[test]

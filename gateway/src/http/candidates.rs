@@ -23,7 +23,7 @@ use super::{
     extract::{Path, Query},
     form::UploadForm,
     listing::{Listing, Paging},
-    upload::take_in,
+    upload::{Taken, take_in},
     visible::{self, Visible},
 };
 
@@ -162,7 +162,12 @@ async fn upload(
     let job = JobId(job);
     let context = request.context(caller, || form.hash(job));
     let taken = take_in(app.clone(), caller, job, context, form).await?;
-    let seen = Visible::wait(&app, &[visible::CANDIDATES, visible::USAGE], taken.place).await;
+    Ok(accepted(&app, taken).await)
+}
+
+/// The answer about a resume that was taken in, once it can be seen.
+pub async fn accepted(app: &App, taken: Taken) -> Response {
+    let seen = Visible::wait(app, &[visible::CANDIDATES, visible::USAGE], taken.place).await;
     let left = match taken.uploaded.remaining {
         Some(remaining) => format!("{remaining} candidates remaining this month"),
         None => "no monthly limit".to_owned(),
@@ -174,7 +179,7 @@ async fn upload(
         task_id: taken.uploaded.task.to_string(),
         message: format!("Resume uploaded successfully. Processing started. ({left})"),
     };
-    Ok((seen, axum::Json(answer)).into_response())
+    (seen, axum::Json(answer)).into_response()
 }
 
 /// The job's candidates, best score first; those without a score follow in the order of their upload.

@@ -43,7 +43,7 @@ impl Default for UploadMemory {
 }
 
 impl UploadMemory {
-    async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+    pub(super) async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
         let permits = u32::try_from(bytes.min(MEMORY_BYTES).div_ceil(PERMIT_BYTES)).unwrap_or(1);
         match timeout(MAX_WAIT, Arc::clone(&self.0).acquire_many_owned(permits)).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -63,6 +63,30 @@ pub struct UploadForm {
     /// Of every part: name, file name and SHA-256 of its content. The boundary between parts varies and is left out.
     parts: Vec<(String, String, Vec<u8>)>,
     _memory: OwnedSemaphorePermit,
+}
+
+/// What is said about a file, within the bounds of a form.
+pub(super) struct Described {
+    file_name: String,
+    given: Contact,
+}
+
+impl Described {
+    pub(super) fn try_new(file_name: &str, given: [Option<&str>; 3]) -> Result<Self, ApiError> {
+        if is_too_long(file_name) {
+            let message = format!("must have at most {MAX_FILE_NAME_CHARS} characters");
+            return Err(ApiError::invalid("body", "file_name", message));
+        }
+        let [first_name, last_name, email] = given;
+        let field = |name, value: Option<&str>| text(name, value.unwrap_or_default().as_bytes());
+        let given = Contact {
+            first_name: field("first_name", first_name)?,
+            last_name: field("last_name", last_name)?,
+            email: field("email", email)?,
+            ..Contact::default()
+        };
+        Ok(Self { file_name: file_name.to_owned(), given })
+    }
 }
 
 impl FromRequest<App> for UploadForm {
@@ -116,7 +140,7 @@ impl FromRequest<App> for UploadForm {
         if content.len() > max_file_bytes {
             return Err(too_large(max_file_bytes));
         }
-        if file_name.chars().count() > MAX_FILE_NAME_CHARS {
+        if is_too_long(&file_name) {
             let message = format!("must have a name of at most {MAX_FILE_NAME_CHARS} characters");
             return Err(ApiError::invalid("body", "file", message));
         }
@@ -128,7 +152,11 @@ fn declared_bytes(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn too_large(max_file_bytes: usize) -> ApiError {
+fn is_too_long(file_name: &str) -> bool {
+    file_name.chars().count() > MAX_FILE_NAME_CHARS
+}
+
+pub(super) fn too_large(max_file_bytes: usize) -> ApiError {
     let megabytes = max_file_bytes / (1024 * 1024);
     ApiError::new(Code::FileTooLarge, format!("The file is too large. A resume may have at most {megabytes} MB."))
 }
@@ -177,6 +205,12 @@ fn latin_name(header: &[u8]) -> Option<String> {
 }
 
 impl UploadForm {
+    /// A file that came another way than in a form.
+    pub(super) fn without_form(described: Described, content: Vec<u8>, memory: OwnedSemaphorePermit) -> Self {
+        let Described { file_name, given } = described;
+        Self { file_name, content_type: String::new(), content, given, parts: vec![], _memory: memory }
+    }
+
     /// The same for the same request, whatever boundary the client drew between the parts.
     pub fn hash(&self, job: JobId) -> String {
         let path = format!("/jobs/{job}/candidates");

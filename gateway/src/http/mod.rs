@@ -5,6 +5,7 @@ mod arriving;
 mod bulk;
 mod caller;
 mod candidates;
+mod direct;
 mod docs;
 mod error;
 mod extract;
@@ -46,7 +47,7 @@ use tower_http::{
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{config::Settings, passwords::Passwords, tokens::Tokens};
+use crate::{config::Settings, outbound::objects::ObjectFiles, passwords::Passwords, tokens::Tokens};
 
 pub use error::{Code, chain};
 pub use form::UploadMemory;
@@ -65,6 +66,8 @@ pub struct AppState {
     pub reads: ReadModels,
     pub vault: Arc<dyn Vault>,
     pub objects: Arc<dyn Objects>,
+    /// The same, for what goes straight there.
+    pub files: Arc<ObjectFiles>,
     pub passwords: Passwords,
     pub tokens: Tokens,
     pub settings: Arc<Settings>,
@@ -83,6 +86,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(jobs::router())
         .merge(candidates::router())
         .merge(bulk::router())
+        .merge(direct::router())
         .merge(retry::router())
         .merge(subscriptions::router())
         .merge(health::router());

@@ -14,7 +14,7 @@ use starscreen_commands::{
     WriteSide,
     db::OpenError,
     operations::{self, LaneState},
-    ports::Vault,
+    ports::{ObjectsError, Vault},
 };
 use starscreen_projections::{ProjectionStatus, ProjectorStatus, ReadModelError, ReadModels};
 
@@ -24,12 +24,12 @@ use super::{
     table::{age, say, say_json, time},
 };
 use crate::{
-    config::{ConfigError, Settings, Warning},
+    config::{Bucket, ConfigError, Settings, Warning},
     data_dir::DataDir,
     http::chain,
     outbound::{
         keys::Keys,
-        objects::ObjectFiles,
+        objects::{ObjectFiles, StoreError},
         openai::{Listed, OpenAi, OpenAiOptions},
     },
     roles::SOURCE,
@@ -103,7 +103,7 @@ async fn look(loaded: Result<(Settings, Vec<Warning>), ConfigError>) -> Vec<Chec
         about_history(write, &mut checks).await;
         about_read_models(&dir, write, runs, &mut checks).await;
     }
-    checks.push(about_objects(&dir).await);
+    checks.push(about_objects(&settings, &dir).await);
     if let Some(write) = &write {
         about_work(write, runs, &mut checks).await;
         write.close().await;
@@ -299,17 +299,38 @@ fn about_read_model(status: &ProjectionStatus, head: u64, runs: bool) -> Check {
     fine(name, format!("is {}, {behind} events behind", status.status))
 }
 
-async fn about_objects(dir: &DataDir) -> Check {
+async fn about_objects(settings: &Settings, dir: &DataDir) -> Check {
+    let name = "objects";
     let path = dir.objects();
-    let remedy = || format!("make {} a directory that the server may write", path.display());
     let probed = async {
-        let objects = ObjectFiles::in_directory(&path)?;
-        probe(&objects).await
+        let objects = ObjectFiles::open(&settings.objects, &path)?;
+        probe(&objects).await?;
+        // The sweep finds by listing what was left behind.
+        objects.try_listing().await
     };
-    match probed.await {
-        Ok(()) => fine("objects", "can be written and read"),
-        Err(error) => wrong("objects", chain(&error), remedy()),
-    }
+    let outcome = probed.await;
+    let Some(Bucket { name: bucket, .. }) = &settings.objects.bucket else {
+        return match outcome {
+            Ok(()) => fine(name, "can be written and read"),
+            Err(error) => {
+                let remedy = format!("make {} a directory that the server may write", path.display());
+                wrong(name, chain(&error), remedy)
+            }
+        };
+    };
+    let Err(error) = outcome else { return fine(name, format!("bucket {bucket} can be written, read and listed")) };
+    let ObjectsError::Unavailable(cause) = &error else { return wrong(name, chain(&error), "look again") };
+    let remedy = match cause.downcast_ref::<StoreError>() {
+        Some(StoreError::Refused { .. }) => {
+            "check STARSCREEN_OBJECTS_ACCESS_KEY, STARSCREEN_OBJECTS_SECRET_KEY and STARSCREEN_OBJECTS_REGION; the key \
+             must be allowed to put, get, delete and list"
+        }
+        Some(StoreError::NoBucket) => "make the bucket, or correct STARSCREEN_OBJECTS_URL",
+        Some(StoreError::Slow { .. } | StoreError::Failed { .. } | StoreError::Unreachable) | None => {
+            "check STARSCREEN_OBJECTS_ENDPOINT and the network; uploads are refused with 503 until it answers"
+        }
+    };
+    wrong(name, format!("bucket {bucket}: {cause}"), remedy)
 }
 
 async fn about_work(write: &WriteSide, runs: bool, checks: &mut Vec<Check>) {

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod distribution;
 pub mod doctor;
+pub mod health;
 pub mod machine;
 pub mod migrate;
 pub mod queue;

@@ -129,7 +129,8 @@ impl Background {
         }
         let (objects, registry) = (own.objects.clone(), own.write.registry.clone());
         let stop_sweep = self.stop_workers.clone();
-        self.workers.spawn(async move { stop_sweep.run_until_cancelled(sweep::run(&objects, &registry)).await });
+        self.workers
+            .spawn(async move { stop_sweep.run_until_cancelled(Box::pin(sweep::run(&objects, &registry))).await });
         for lane in lanes {
             let answers = Duration::from_secs(settings.openai.timeout_seconds) * CALLS_AN_ITEM;
             let (parallel, at_most) = match lane {

@@ -200,6 +200,7 @@ async fn answer(
         reads: opened.reads.clone(),
         vault: opened.vault.clone(),
         objects: opened.objects.clone(),
+        files: opened.objects.clone(),
         passwords: Passwords::new(std::thread::available_parallelism().map_or(2, usize::from)),
         tokens: Tokens::new(&secret, &settings.tokens),
         settings: Arc::clone(settings),

@@ -99,7 +99,7 @@ impl Opened {
         } else {
             (WriteSide::open_current(&dir.write_db(), SOURCE).await?, ReadModels::open_current(dir.read_db()).await?)
         };
-        Self::over(write, reads, &master, Arc::new(ObjectFiles::in_directory(&dir.objects())?))
+        Self::over(write, reads, &master, Arc::new(ObjectFiles::open(&settings.objects, &dir.objects())?))
     }
 
     /// PostgreSQL, as somebody.
@@ -114,7 +114,7 @@ impl Opened {
             return Err(StartError::OtherMasterKey);
         }
         let reads = ReadModels::open_postgres(read_options(settings, acting)?).await?;
-        Self::over(write, reads, &master, Arc::new(ObjectFiles::in_directory(&dir.objects())?))
+        Self::over(write, reads, &master, Arc::new(ObjectFiles::open(&settings.objects, &dir.objects())?))
     }
 
     /// The same as somebody else, in the same process.

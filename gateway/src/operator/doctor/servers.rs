@@ -3,12 +3,11 @@
 use starscreen_commands::{db::OpenError, operations, operations::Leader};
 use starscreen_projections::ReadModelError;
 
-use super::{Check, about_directory, about_disk, about_history, about_read_model, about_work, fine, wrong};
+use super::{Check, about_directory, about_disk, about_history, about_objects, about_read_model, about_work, fine, wrong};
 use crate::{
     config::Settings,
     data_dir::DataDir,
     http::chain,
-    operator::machine::probe,
     roles::{Opened, StartError},
 };
 
@@ -29,10 +28,7 @@ pub(super) async fn look(settings: &Settings, checks: &mut Vec<Check>) {
         Ok(statuses) => checks.extend(statuses.iter().map(|status| about_read_model(status, head, runs))),
         Err(error) => checks.push(wrong("read models", chain(&error), "check the database's log")),
     }
-    checks.push(match probe(opened.objects.as_ref()).await {
-        Ok(()) => fine("files", "can be written, read and deleted"),
-        Err(error) => wrong("files", chain(&error), "check the data directory"),
-    });
+    checks.push(about_objects(settings, &dir).await);
     about_work(&opened.write, runs, checks).await;
     opened.close().await;
 }

@@ -1,24 +1,59 @@
-//! Where files and texts lie: a directory now, any other object store by another constructor.
+//! Where files and texts lie: in a directory, or in a bucket of S3 or of a store that speaks its interface.
 
-use std::{io, path::Path, sync::Arc};
+mod incoming;
+mod s3;
+
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path as Location};
+use futures::{StreamExt, TryStreamExt};
+use object_store::{
+    ObjectStore, ObjectStoreExt,
+    local::LocalFileSystem,
+    path::{Path as Location, PathPart},
+    signer::Signer,
+};
 use starscreen_commands::ports::{Objects, ObjectsError};
 use uuid::Uuid;
 
-use crate::data_dir::create_dir;
+use crate::{config::ObjectsSettings, data_dir::create_dir};
+
+pub use incoming::{Fetched, INCOMING, Slot};
+pub use s3::StoreError;
 
 const MAX_NAME_BYTES: usize = 64;
 
 /// Objects in any store that the `object_store` crate knows.
 pub struct ObjectFiles {
     store: Arc<dyn ObjectStore>,
+    /// What the names of all our objects begin with.
+    root: Location,
+    /// How long one call may take; a directory is waited for.
+    patience: Option<Duration>,
+    /// Lets clients send files straight to the store.
+    doors: Option<Doors>,
+}
+
+/// What a client needs to send a file past us.
+struct Doors {
+    signer: Arc<dyn Signer>,
+    /// What it has to send along, so that the store encrypts.
+    headers: Vec<(&'static str, String)>,
 }
 
 impl ObjectFiles {
+    /// In the bucket of the settings, or else in `directory`. A bucket is not asked yet: a server starts without it.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, or the settings cannot be used.
+    pub fn open(settings: &ObjectsSettings, directory: &Path) -> Result<Self, ObjectsError> {
+        match &settings.bucket {
+            None => Self::in_directory(directory),
+            Some(bucket) => s3::open(settings, bucket),
+        }
+    }
+
     /// Under `root`, which is made if need be. What is put there is whole and on disk, or not there.
     ///
     /// # Errors
@@ -26,48 +61,91 @@ impl ObjectFiles {
     pub fn in_directory(root: &Path) -> Result<Self, ObjectsError> {
         create_dir(root).map_err(unavailable)?;
         let store = LocalFileSystem::new_with_prefix(root).map_err(unavailable)?;
-        Ok(Self { store: Arc::new(store.with_fsync(true).with_automatic_cleanup(true)) })
+        let store = Arc::new(store.with_fsync(true).with_automatic_cleanup(true));
+        Ok(Self { store, root: Location::default(), patience: None, doors: None })
     }
 
-    /// Keys of objects that were written before `time`.
+    /// Keys of objects that were written before `time`: files and texts, and what clients sent past us.
     ///
     /// # Errors
     /// When the store cannot be listed.
     pub async fn older_than(&self, time: DateTime<Utc>) -> Result<Vec<String>, ObjectsError> {
-        let objects: Vec<ObjectMeta> = self.store.list(None).try_collect().await.map_err(failure)?;
-        let old = objects.into_iter().filter(|object| object.last_modified < time);
-        Ok(old.map(|object| object.location.to_string()).collect())
+        let mut found = self.store.list(Some(&self.root)).map_err(|error| self.failure(error)).boxed();
+        let mut old = vec![];
+        while let Some(object) = found.try_next().await? {
+            if object.last_modified < time {
+                old.extend(self.key_of(&object.location));
+            }
+        }
+        Ok(old)
+    }
+
+    /// Whether the store can be listed, without listing all of it.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn try_listing(&self) -> Result<(), ObjectsError> {
+        self.within(async { self.store.list(Some(&self.root)).try_next().await.map(drop) }).await
+    }
+
+    /// The key of an object, if it is ours.
+    fn key_of(&self, location: &Location) -> Option<String> {
+        let parts: Vec<PathPart<'_>> = location.prefix_match(&self.root)?.collect();
+        let key = parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/");
+        (is_key(&key) || incoming::is_key(&key)).then_some(key)
+    }
+
+    /// Keys are ours alone, `tenant/subject/name`; nothing that comes from outside ever becomes one.
+    fn location(&self, key: &str) -> Result<Location, ObjectsError> {
+        if !is_key(key) && !incoming::is_key(key) {
+            return Err(not_a_key(key));
+        }
+        Ok(self.root.parts().chain(key.split('/').map(PathPart::from)).collect())
+    }
+
+    /// Waits for `call` as long as one may take.
+    async fn within<T>(&self, call: impl Future<Output = Result<T, object_store::Error>>) -> Result<T, ObjectsError> {
+        let Some(patience) = self.patience else { return call.await.map_err(|error| self.failure(error)) };
+        match tokio::time::timeout(patience, call).await {
+            Ok(done) => done.map_err(|error| self.failure(error)),
+            Err(_) => Err(unavailable(StoreError::Slow { waited_seconds: patience.as_secs() })),
+        }
+    }
+
+    fn failure(&self, error: object_store::Error) -> ObjectsError {
+        match s3::told(&error) {
+            Some(told) if self.patience.is_some() => unavailable(told),
+            _ if matches!(error, object_store::Error::NotFound { .. }) => ObjectsError::Missing,
+            _ => unavailable(error),
+        }
     }
 }
 
 #[async_trait]
 impl Objects for ObjectFiles {
     async fn put(&self, key: &str, content: Vec<u8>) -> Result<(), ObjectsError> {
-        self.store.put(&location(key)?, content.into()).await.map(drop).map_err(failure)
+        let location = self.location(key)?;
+        self.within(self.store.put(&location, content.into())).await.map(drop)
     }
 
     async fn get(&self, key: &str) -> Result<Vec<u8>, ObjectsError> {
-        let found = self.store.get(&location(key)?).await.map_err(failure)?;
-        Ok(found.bytes().await.map_err(failure)?.into())
+        let location = self.location(key)?;
+        let found = self.within(async { self.store.get(&location).await?.bytes().await }).await?;
+        Ok(found.into())
     }
 
     async fn delete(&self, key: &str) -> Result<(), ObjectsError> {
-        match self.store.delete(&location(key)?).await.map_err(failure) {
+        let location = self.location(key)?;
+        match self.within(self.store.delete(&location)).await {
             Ok(()) | Err(ObjectsError::Missing) => Ok(()),
             Err(error) => Err(error),
         }
     }
 }
 
-/// Keys are ours alone, `tenant/subject/name`; nothing that comes from outside ever becomes one.
-fn location(key: &str) -> Result<Location, ObjectsError> {
+fn is_key(key: &str) -> bool {
     let parts: Vec<&str> = key.split('/').collect();
-    let [tenant, subject, name] = parts[..] else { return Err(not_a_key(key)) };
-    if is_id(tenant) && is_id(subject) && is_name(name) {
-        Location::parse(key).map_err(unavailable)
-    } else {
-        Err(not_a_key(key))
-    }
+    matches!(parts[..], [tenant, subject, name] if is_id(tenant) && is_id(subject) && is_name(name))
 }
 
 /// As we write ids, so that no two keys mean one object.
@@ -82,13 +160,6 @@ fn is_name(text: &str) -> bool {
 
 fn not_a_key(key: &str) -> ObjectsError {
     unavailable(io::Error::new(io::ErrorKind::InvalidInput, format!("{key:?} is not a key of ours")))
-}
-
-fn failure(error: object_store::Error) -> ObjectsError {
-    match error {
-        object_store::Error::NotFound { .. } => ObjectsError::Missing,
-        error => unavailable(error),
-    }
 }
 
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> ObjectsError {

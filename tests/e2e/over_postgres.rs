@@ -1,0 +1,137 @@
+//! What operators and auditors see where the store is PostgreSQL.
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use starscreen_tests::{Client, Database, Form, Home, Resume, Server};
+
+use crate::{product_binary, stores::database};
+
+/// The product in processes of its own, each by its name.
+struct Parts {
+    gateway: Server,
+    relay: Option<Server>,
+    _projector: Server,
+    _worker: Server,
+    home: Home,
+    database: Database,
+}
+
+impl Parts {
+    fn start(environment: &[(&str, &str)]) -> Self {
+        let (home, database) = (Home::new(&product_binary()), database());
+        let mut all = vec![("DATABASE_URL", database.url.as_str())];
+        all.extend(environment);
+        let relay = Some(home.run_on(&["relay"], &all));
+        let projector = home.run_on(&["projector"], &all);
+        let worker = home.run_on(&["worker"], &all);
+        let gateway = home.serve_as(&["gateway"], &all);
+        Self { gateway, relay, _projector: projector, _worker: worker, home, database }
+    }
+
+    fn client(&self) -> Client {
+        Client::of(&self.gateway, self.home.log())
+    }
+
+    fn run(&self, arguments: &[&str]) -> starscreen_tests::Ended {
+        self.home.run(arguments, &[("DATABASE_URL", &self.database.url)])
+    }
+
+    async fn sql(&self, sql: &str) -> Vec<sqlx::postgres::PgRow> {
+        let mut connection = PgConnection::connect(&self.database.url).await.unwrap();
+        sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap()
+    }
+
+    /// `Err` says what is left to do.
+    async fn settled(&self) {
+        let sql = "SELECT (SELECT count(*) FROM write.work) + (SELECT count(*) FROM write.events)
+            - (SELECT min(position) FROM read.projection)";
+        let look = async || match self.sql(sql).await[0].get::<i64, _>(0) {
+            0 => Ok(()),
+            left => Err(format!("{left} events or items are left")),
+        };
+        self.home.log().until("everything is done and seen", look).await;
+    }
+}
+
+#[tokio::test]
+async fn a_doctor_and_the_health_page_tell_that_nobody_leads() {
+    let mut parts = Parts::start(&[]);
+    let account = parts.client().account().await;
+    let job = account.ready_job().await;
+    account.take_in(&job, &Resume::unique()).await;
+    parts.settled().await;
+    let said = parts.run(&["doctor"]).succeeded().stdout;
+    assert!(said.lines().all(|line| line.starts_with("ok      ")), "{said}");
+    for line in ["ok      relay: process ", "ok      append-only: ", "ok      candidate_status: is live, 0 events behind"] {
+        assert!(said.lines().any(|said| said.starts_with(line)), "no line {line:?} in\n{said}");
+    }
+    account.get("health/detailed").send().await.expect(200);
+
+    parts.relay.take().unwrap().kill();
+    let unhealthy = async || match account.get("health/detailed").send().await {
+        answer if answer.status == 503 => Ok(answer.json()),
+        answer => Err(answer.text()),
+    };
+    let told: Value = parts.home.log().until("the health page tells of it", unhealthy).await;
+    assert_eq!(told["checks"]["database"]["detail"], "no relay leads, so what is written is not seen");
+    let said = parts.run(&["doctor"]);
+    assert!(!said.status.success());
+    let fault = said.stdout.lines().find(|line| line.starts_with("not ok  relay: process ")).unwrap();
+    assert!(fault.contains("has said nothing for ") && fault.contains("start `starscreen relay`"), "{fault}");
+    let created = account.post("jobs").json(&serde_json::json!({ "title": "Baker", "description": "Bakes bread." }));
+    let answer = created.send().await.expect(201);
+    assert_eq!(answer.header("starscreen-read-model"), "behind", "it is taken all the same, and the answer says so");
+}
+
+#[tokio::test]
+async fn a_row_that_was_tampered_with_is_found_by_a_replay() {
+    let parts = Parts::start(&[]);
+    let account = parts.client().account().await;
+    let job = account.ready_job().await;
+    let candidate = account.take_in(&job, &Resume::unique()).await;
+    account.until_candidate_is(&job, &candidate, "SCORED").await;
+    parts.settled().await;
+    let same = parts.run(&["audit", "replay", "--diff"]).succeeded();
+    assert_eq!(same.stdout.matches(": 0 differences at position ").count(), 6, "{}", same.stdout);
+
+    parts.sql(&format!("UPDATE read.candidate_status SET score = 1000 WHERE candidate_id = '{candidate}'")).await;
+    let found = parts.run(&["audit", "replay", "--diff"]);
+    assert_eq!(found.status.code(), Some(1), "{}", found.stdout);
+    let line = found.stdout.lines().find(|line| line.starts_with("candidate_status: ")).unwrap();
+    assert!(line.starts_with("candidate_status: 1 differences at position ") && line.contains(&candidate), "{line}");
+
+    parts.run(&["rebuild", "candidate_status"]).succeeded();
+    parts.run(&["audit", "replay", "candidate_status", "--diff"]).succeeded();
+}
+
+#[tokio::test]
+async fn the_write_schema_holds_no_personal_data_in_clear() {
+    let parts = Parts::start(&[("STARSCREEN_LOG", "trace")]);
+    let account = parts.client().register("canary.recruiter@quokka.example").await;
+    let job = account.ready_job().await;
+    let resume = Resume::docx(
+        "Lebenslauf-Axolotl.docx",
+        &["Applicantissima Axolotl", "applicantissima@narwhal.example", "Five years of flensing narwhals with Rust"],
+    );
+    let form = Form::of(&resume).field("first_name", "Givenella");
+    let taken = account.post(&format!("jobs/{job}/candidates/upload")).form(&form).send().await.expect(200).json();
+    account.until_candidate_is(&job, taken["candidate_id"].as_str().unwrap(), "SCORED").await;
+    let canaries = ["quokka", "Axolotl", "Applicantissima", "narwhal", "Givenella"];
+    let tables = "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname IN ('write', 'read')";
+    let mut seen_in_read_models = 0;
+    for table in parts.sql(tables).await {
+        let table: String = table.get(0);
+        for row in parts.sql(&format!("SELECT t::text FROM {table} AS t")).await {
+            let text: String = row.get(0);
+            for canary in canaries {
+                let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
+                let holds = text.contains(canary) || text.contains(&hex);
+                assert!(!holds || table.starts_with("read."), "{table} holds {canary}");
+                seen_in_read_models += usize::from(holds);
+            }
+        }
+    }
+    assert!(seen_in_read_models > 0, "the search finds nothing, not even where it is");
+    let log = parts.home.log().text();
+    assert!(canaries.iter().all(|canary| !log.contains(canary)), "the log tells");
+}
