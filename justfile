@@ -15,10 +15,13 @@ test:
 # Formats the code.
 fmt:
     cargo fmt --all
+    cargo fmt --manifest-path tests/postgres-es/Cargo.toml
 
 # All checks that a change has to pass.
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+    cargo fmt --manifest-path tests/postgres-es/Cargo.toml --check
+    cargo clippy --manifest-path tests/postgres-es/Cargo.toml --target-dir target/tmp/postgres-es -- -D warnings
     cargo test --workspace

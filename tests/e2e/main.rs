@@ -22,6 +22,7 @@ mod objects;
 mod openapi;
 mod operate;
 mod over_postgres;
+mod postgres_es;
 mod privacy;
 mod problems;
 mod quota;

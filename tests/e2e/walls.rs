@@ -319,6 +319,21 @@ fn every_crate_keeps_the_workspaces_lints_and_they_forbid_unsafe_code() {
     }
 }
 
+/// It cannot inherit what it is no member of.
+#[test]
+fn the_program_on_postgres_es_keeps_the_same_lints_and_its_lock_file_has_none_of_what_nobody_uses() {
+    let read = |path| -> toml::Table { toml::from_str(&fs::read_to_string(root().join(path)).unwrap()).unwrap() };
+    assert_eq!(read("tests/postgres-es/Cargo.toml")["lints"], read("Cargo.toml")["workspace"]["lints"]);
+    let lock = read("tests/postgres-es/Cargo.lock");
+    let locked: Vec<&str> =
+        lock["package"].as_array().unwrap().iter().filter_map(|package| package["name"].as_str()).collect();
+    assert!(locked.contains(&"postgres-es") && locked.contains(&DOMAIN));
+    assert_eq!(NOBODY_USES.iter().find(|name| locked.contains(*name)), None);
+    // And of what it brings, the product has nothing.
+    let product = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    assert!(!product.contains("name = \"postgres-es\""));
+}
+
 /// Habits that a source breaks, with their lines. Tests may leave nothing out, the product nothing undone.
 fn bad_habits(source: &str, is_product: bool) -> Vec<String> {
     let everywhere = [concat!("#[", "allow("), concat!("#![", "allow("), concat!("#[", "ignore")];
