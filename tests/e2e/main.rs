@@ -21,6 +21,7 @@ mod openapi;
 mod operate;
 mod privacy;
 mod problems;
+mod processes;
 mod quota;
 mod rebuild;
 mod retry;
