@@ -25,6 +25,7 @@ mod over_postgres;
 mod postgres_es;
 mod privacy;
 mod problems;
+mod processes;
 mod quota;
 mod rebuild;
 mod recovery;

@@ -27,6 +27,10 @@ const NOT_AGAIN: &[&str] = &[
     "privacy::no_personal_data_is_stored",
     // Looks for the children of the process that answers.
     "uploads::a_resume_whose_reader_is_killed",
+    "processes::",
+    "postgres_es::",
+    "outages::",
+    "rolling::",
 ];
 
 /// One after the other: both at once would be more than two cores have time for.

@@ -60,6 +60,11 @@ impl Backend {
 /// A new database with the product's schemas in it.
 pub fn migrated(binary: &Path) -> Database {
     let database = postgres().fresh_database(None);
+    migrate(binary, &database);
+    database
+}
+
+pub(crate) fn migrate(binary: &Path, database: &Database) {
     let directory = std::env::temp_dir().join(format!("starscreen-tests-migrate-{}", database.name));
     std::fs::create_dir_all(&directory).unwrap();
     let migrated = Command::new(binary)
@@ -71,7 +76,6 @@ pub fn migrated(binary: &Path) -> Database {
         .unwrap();
     assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
     let _ = std::fs::remove_dir_all(directory); // it is in a temporary place
-    database
 }
 
 /// A store to look into, beside the server: a file, or a schema of a database.

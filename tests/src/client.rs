@@ -130,6 +130,12 @@ impl Deref for Account {
 }
 
 impl Account {
+    /// The same account at another server.
+    #[must_use]
+    pub fn at(&self, client: &Client) -> Self {
+        Self { client: client.with_bearer(&self.access_token), ..self.clone() }
+    }
+
     pub fn tenant(&self) -> Uuid {
         self.user["tenant_id"].as_str().unwrap().parse().unwrap()
     }

@@ -55,7 +55,12 @@ impl Home {
 
     /// The log of the servers that ran here.
     pub fn log(&self) -> Log {
-        Log::at(&self.root.join("log"))
+        self.log_called("log")
+    }
+
+    /// Of a process that was given a log of its own.
+    pub(crate) fn log_called(&self, name: &str) -> Log {
+        Log::at(&self.root.join(name))
     }
 
     fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
@@ -106,7 +111,12 @@ impl Home {
 
     /// Starts a process that runs until it is stopped, and waits for nothing.
     pub fn run_on(&self, verb: &[&str], environment: &[(&str, &str)]) -> Server {
-        let log = OpenOptions::new().create(true).append(true).open(self.root.join("log")).unwrap();
+        self.run_into("log", verb, environment)
+    }
+
+    /// The same with a log of this name.
+    pub(crate) fn run_into(&self, log: &str, verb: &[&str], environment: &[(&str, &str)]) -> Server {
+        let log = OpenOptions::new().create(true).append(true).open(self.root.join(log)).unwrap();
         let mut command = self.command(verb, &[("STARSCREEN_LISTEN", "127.0.0.1:0")]);
         command.envs(environment.iter().copied());
         let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
@@ -166,6 +176,11 @@ impl Server {
             self.process.try_wait().unwrap().ok_or_else(|| "it runs".to_owned())
         });
         assert!(status.success(), "the server stopped with {status}:\n{}", log.tail());
+    }
+
+    /// How it ended, when it runs no more.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().unwrap()
     }
 
     pub(crate) fn runs(&mut self) -> bool {

@@ -15,3 +15,5 @@ pub use database::Database;
 pub use fetched::{postgres_programs, python};
 pub use nats::{Nats, nats};
 pub use postgres::{Cluster, Postgres, PostgresOptions, postgres};
+
+pub(crate) use ports::free_port;
