@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 mod accounts;
+mod apart;
 mod bombs;
 mod bulk;
 mod compose;
@@ -21,6 +22,7 @@ mod main_job;
 mod objects;
 mod openapi;
 mod operate;
+mod outages;
 mod over_postgres;
 mod postgres_es;
 mod privacy;
@@ -30,6 +32,7 @@ mod quota;
 mod rebuild;
 mod recovery;
 mod retry;
+mod rolling;
 mod servers;
 mod settings;
 mod slow_clients;

@@ -29,6 +29,7 @@ const NOT_AGAIN: &[&str] = &[
     "uploads::a_resume_whose_reader_is_killed",
     "processes::",
     "postgres_es::",
+    "apart::",
     "outages::",
     "rolling::",
 ];

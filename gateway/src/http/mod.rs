@@ -13,6 +13,7 @@ mod form;
 mod health;
 mod jobs;
 mod listing;
+mod port;
 mod retry;
 mod serve;
 mod subscriptions;
@@ -51,6 +52,7 @@ use crate::{config::Settings, outbound::objects::ObjectFiles, passwords::Passwor
 
 pub use error::{Code, chain};
 pub use form::UploadMemory;
+pub use port::{Listener, Port};
 pub use serve::serve;
 
 /// What handlers work with.
