@@ -49,7 +49,8 @@ impl Load {
                 told
             })
         });
-        Self { stop, clients: clients.collect() }
+        let clients = clients.collect();
+        Self { stop, clients }
     }
 
     /// Of all candidates that they were told of.
