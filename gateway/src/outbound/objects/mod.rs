@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{
-    ObjectStore, ObjectStoreExt,
+    ObjectStore, ObjectStoreExt, PutPayload,
     local::LocalFileSystem,
     path::{Path as Location, PathPart},
     signer::Signer,
@@ -23,6 +23,8 @@ pub use incoming::{Fetched, INCOMING, Slot};
 pub use s3::StoreError;
 
 const MAX_NAME_BYTES: usize = 64;
+/// How often a directory may be removed from under a file that is being made.
+const MAX_SWEPT_AWAY: usize = 8;
 
 /// Objects in any store that the `object_store` crate knows.
 pub struct ObjectFiles {
@@ -125,7 +127,14 @@ impl ObjectFiles {
 impl Objects for ObjectFiles {
     async fn put(&self, key: &str, content: Vec<u8>) -> Result<(), ObjectsError> {
         let location = self.location(key)?;
-        self.within(self.store.put(&location, content.into())).await.map(drop)
+        let content = PutPayload::from(content);
+        for _ in 0..MAX_SWEPT_AWAY {
+            match self.within(self.store.put(&location, content.clone())).await {
+                Err(ObjectsError::Unavailable(error)) if was_swept_away(error.as_ref()) => {}
+                outcome => return outcome.map(drop),
+            }
+        }
+        self.within(self.store.put(&location, content)).await.map(drop)
     }
 
     async fn get(&self, key: &str) -> Result<Vec<u8>, ObjectsError> {
@@ -141,6 +150,18 @@ impl Objects for ObjectFiles {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The directory was removed, as an empty one, between its making and the file's: by whoever deleted its last file.
+fn was_swept_away(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn is_key(key: &str) -> bool {
