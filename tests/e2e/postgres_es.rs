@@ -54,14 +54,15 @@ impl Stage {
         self.home.run(arguments, &[("DATABASE_URL", &self.database.url)]).succeeded()
     }
 
-    /// The whole history, when nothing is left to do.
+    /// The whole history, when nothing is left to do and read models have seen everything.
     async fn history(&self) -> Vec<RawEvent> {
+        const SQL: &str = "SELECT (SELECT COUNT(*) FROM work),
+            (SELECT COUNT(*) FROM events) - (SELECT MIN(position) FROM read.projection)";
         let look = async || {
-            let work: Vec<(i64,)> = self.ours.db.fetch(Scope::All, "SELECT COUNT(*) FROM work", vec![]).await.unwrap();
-            let unplaced = self.ours.log.unplaced().await.unwrap();
-            if (work[0].0, unplaced) == (0, 0) { Ok(()) } else { Err(format!("{work:?}, {unplaced} unplaced")) }
+            let left: Vec<(i64, i64)> = self.ours.db.fetch(Scope::All, SQL, vec![]).await.unwrap();
+            if left == [(0, 0)] { Ok(()) } else { Err(format!("items and events: {left:?}")) }
         };
-        self.home.log().until("all work is done", look).await;
+        self.home.log().until("everything is done and seen", look).await;
         self.ours.log.read_raw(0, 10_000).await.unwrap()
     }
 
