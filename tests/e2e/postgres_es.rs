@@ -187,8 +187,8 @@ async fn what_stock_postgres_es_appends_becomes_history_and_is_shown_like_ours()
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let streams = streams(&stage.history().await);
     stage.check_same(account.tenant(), &streams).await;
-    let state = stage.ours(&format!("{}/{job}", Job::TYPE)).await["state"].clone();
-    assert_eq!((&state["title"], &state["location"]), (&json!("Platform engineer"), &json!("Delft")));
+    let reached = stage.ours(&format!("{}/{job}", Job::TYPE)).await["state"].clone();
+    assert_eq!((&reached["title"], &reached["location"]), (&json!("Platform engineer"), &json!("Delft")));
     let replayed = stage.operate(&["audit", "replay", "--diff"]).stdout;
     assert_eq!(replayed.matches(": 0 differences at position ").count(), 6, "{replayed}");
 }
