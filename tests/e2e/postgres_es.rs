@@ -54,14 +54,15 @@ impl Stage {
         self.home.run(arguments, &[("DATABASE_URL", &self.database.url)]).succeeded()
     }
 
-    /// The whole history, when nothing is left to do.
+    /// The whole history, when nothing is left to do and read models have seen everything.
     async fn history(&self) -> Vec<RawEvent> {
+        const SQL: &str = "SELECT (SELECT COUNT(*) FROM work),
+            (SELECT COUNT(*) FROM events) - (SELECT MIN(position) FROM read.projection)";
         let look = async || {
-            let work: Vec<(i64,)> = self.ours.db.fetch(Scope::All, "SELECT COUNT(*) FROM work", vec![]).await.unwrap();
-            let unplaced = self.ours.log.unplaced().await.unwrap();
-            if (work[0].0, unplaced) == (0, 0) { Ok(()) } else { Err(format!("{work:?}, {unplaced} unplaced")) }
+            let left: Vec<(i64, i64)> = self.ours.db.fetch(Scope::All, SQL, vec![]).await.unwrap();
+            if left == [(0, 0)] { Ok(()) } else { Err(format!("items and events: {left:?}")) }
         };
-        self.home.log().until("all work is done", look).await;
+        self.home.log().until("everything is done and seen", look).await;
         self.ours.log.read_raw(0, 10_000).await.unwrap()
     }
 
@@ -186,8 +187,8 @@ async fn what_stock_postgres_es_appends_becomes_history_and_is_shown_like_ours()
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let streams = streams(&stage.history().await);
     stage.check_same(account.tenant(), &streams).await;
-    let state = stage.ours(&format!("{}/{job}", Job::TYPE)).await["state"].clone();
-    assert_eq!((&state["title"], &state["location"]), (&json!("Platform engineer"), &json!("Delft")));
+    let reached = stage.ours(&format!("{}/{job}", Job::TYPE)).await["state"].clone();
+    assert_eq!((&reached["title"], &reached["location"]), (&json!("Platform engineer"), &json!("Delft")));
     let replayed = stage.operate(&["audit", "replay", "--diff"]).stdout;
     assert_eq!(replayed.matches(": 0 differences at position ").count(), 6, "{replayed}");
 }

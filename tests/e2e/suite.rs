@@ -19,6 +19,7 @@ const NOT_AGAIN: &[&str] = &[
     "compose::",
     "recovery::",
     "jetstream::",
+    "postgres_es::",
     // These have a twin there.
     "over_postgres::",
     "operate::a_doctor_",
