@@ -47,6 +47,28 @@ pub enum CommandError {
     Stopped,
 }
 
+impl CommandError {
+    /// Said by an aggregate, or for want of one, and not by the store.
+    pub(crate) fn is_of_a_rule(&self) -> bool {
+        match self {
+            Self::Account(_)
+            | Self::Candidate(_)
+            | Self::EmailClaim(_)
+            | Self::Job(_)
+            | Self::Subscription(_)
+            | Self::Usage(_)
+            | Self::NotFound(_) => true,
+            Self::KeyReused
+            | Self::Contended
+            | Self::LeaseLost
+            | Self::EventTooLarge { .. }
+            | Self::Unavailable(_)
+            | Self::Unreadable(_)
+            | Self::Stopped => false,
+        }
+    }
+}
+
 impl From<sqlx::Error> for CommandError {
     fn from(error: sqlx::Error) -> Self {
         Self::Unavailable(Arc::new(error))

@@ -144,8 +144,17 @@ impl Bus {
             let mut unit = Unit::new(self.clone(), context);
             let output = match use_case(&mut unit).await {
                 Ok(output) => output,
-                // Perhaps it was this same request, sent twice at once, that used up what it asks for.
-                Err(refusal) => return self.answered_before(context).await?.ok_or(refusal),
+                Err(refusal) => {
+                    // Perhaps it was this same request, sent twice at once, that used up what it asks for.
+                    if let Some(answer) = self.answered_before(context).await? {
+                        return Ok(answer);
+                    }
+                    if refusal.is_of_a_rule() && unit.saw_different_moments().await? {
+                        pause(attempt).await;
+                        continue;
+                    }
+                    return Err(refusal);
+                }
             };
             let (append, states) = unit.finish(context, &output)?;
             if append.is_empty() {
@@ -214,6 +223,13 @@ impl Bus {
             }
         }
         Ok((sequence, state))
+    }
+
+    async fn has_more<A>(&self, (_, tenant, id): StreamId, after: u64) -> Result<bool, CommandError>
+    where
+        A: Aggregate + 'static,
+    {
+        Ok(!self.events.tail::<A>(tenant, id, after).await?.is_empty())
     }
 
     pub fn registry(&self) -> &Registry {

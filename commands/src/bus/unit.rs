@@ -3,6 +3,7 @@
 use std::{any::Any, collections::HashMap, sync::Arc};
 
 use cqrs_es::{Aggregate, DomainEvent, event_sink::EventSink};
+use futures::future::BoxFuture;
 use serde::Serialize;
 use starscreen_domain::{CommandId, Event, EventId, Metadata, TenantId, work::asked_by};
 use uuid::Uuid;
@@ -23,8 +24,19 @@ pub struct Unit {
     tenant: TenantId,
     urgent: bool,
     streams: HashMap<StreamId, Stream>,
+    /// What was read, in the order of reading.
+    read: Vec<Read>,
     append: Append,
 }
+
+/// A stream as it was when it was read.
+struct Read {
+    stream: StreamId,
+    sequence: u64,
+    has_more: HasMore,
+}
+
+type HasMore = fn(Bus, StreamId, u64) -> BoxFuture<'static, Result<bool, CommandError>>;
 
 struct Stream {
     /// Sequence of the last event, decided ones included.
@@ -45,7 +57,15 @@ impl Unit {
             source: bus.source.to_string(),
         };
         let append = Append { completes: context.completes, ..Append::default() };
-        Self { bus, metadata, tenant: context.tenant, urgent: context.urgent, streams: HashMap::new(), append }
+        Self {
+            bus,
+            metadata,
+            tenant: context.tenant,
+            urgent: context.urgent,
+            streams: HashMap::new(),
+            read: vec![],
+            append,
+        }
     }
 
     /// The aggregate as it is now, with what this unit has decided.
@@ -72,7 +92,21 @@ impl Unit {
         }
         let (sequence, state) = self.bus.load::<A>(stream).await?;
         self.streams.insert(stream, Stream { sequence, state: Arc::clone(&state) as _ });
+        let has_more: HasMore = |bus, stream, after| Box::pin(async move { bus.has_more::<A>(stream, after).await });
+        self.read.push(Read { stream, sequence, has_more });
         Ok((sequence, state))
+    }
+
+    /// Whether another process wrote to the first streams before the last was read. What was decided is refused by the
+    /// append then; but a rule that is broken only between two moments is not broken.
+    pub(super) async fn saw_different_moments(&self) -> Result<bool, CommandError> {
+        let Some((_, earlier)) = self.read.split_last() else { return Ok(false) };
+        for Read { stream, sequence, has_more } in earlier {
+            if has_more(self.bus.clone(), *stream, *sequence).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Decides one command; returns the events, which are appended when the whole unit is.
