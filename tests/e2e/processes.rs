@@ -331,6 +331,7 @@ async fn kills_of_every_process_and_server_lose_nothing_and_double_nothing() {
     check_jobs(&history, &clients);
     check_candidates(&fleet, &history, &accounts, &clients).await;
     check_read_models(&fleet, &clients).await;
+    check_stream(&fleet, &history).await;
     check_ends(&fleet.ended_by_themselves());
     let candidates: usize = clients.iter().map(|client| client.candidates.len()).sum();
     let tries: usize = clients.iter().map(|client| client.tries).sum();
@@ -456,6 +457,24 @@ async fn check_read_models(fleet: &Fleet, clients: &[Client]) {
         unreachable!("a count is one row")
     };
     assert_eq!(rows, i64::try_from(living).unwrap(), "rows of candidates");
+}
+
+/// What was distributed is history, each event at the sequence that is its position.
+async fn check_stream(fleet: &Fleet, history: &[Stored]) {
+    let client = async_nats::connect(fleet.nats().url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream("EVENTS").await.unwrap();
+    let head = history.len() as u64;
+    let look = async || {
+        let state = stream.get_info().await.map_err(|error| error.to_string())?.state;
+        let seen = (state.first_sequence, state.last_sequence, state.messages);
+        if seen == (1, head, head) { Ok(()) } else { Err(format!("first, last, messages: {seen:?}")) }
+    };
+    fleet.clients()[0].log().until(&format!("all {head} events are on the stream"), look).await;
+    for stored in history {
+        let message = stream.get_raw_message(stored.position.unsigned_abs()).await.unwrap();
+        let name = message.subject.rsplit('.').next().unwrap();
+        assert_eq!(name, stored.event_type, "at position {}: {}", stored.position, message.subject);
+    }
 }
 
 /// Who gives up says why, in one sentence, and not that all is well.
