@@ -76,6 +76,8 @@ struct Client {
     candidates: Vec<Candidate>,
     /// Requests that the plan did not allow.
     refused: usize,
+    /// Somebody was refused by the smallest plan; its clients go on until then.
+    full: Option<Arc<AtomicBool>>,
     tries: usize,
     /// The request that took longest, try by try.
     slowest: (Duration, Vec<String>),
@@ -85,7 +87,7 @@ impl Client {
     async fn go_on(mut self) -> Self {
         self.create_job("first job").await;
         let mut number = 0;
-        while !self.over.load(Ordering::SeqCst) {
+        while !self.over.load(Ordering::SeqCst) || self.full.as_ref().is_some_and(|full| !full.load(Ordering::SeqCst)) {
             let key = format!("{}, request {number}", self.name);
             number += 1;
             match self.random.random_range(0..100) {
@@ -160,11 +162,18 @@ impl Client {
         let id = self.jobs[job].id.to_string();
         let (answer, story) = self.until_acknowledged(&[200, 402], |at| at.upload(&id, &resume).key(key)).await;
         if answer.status == 402 {
-            self.refused += 1;
+            self.note_refusal();
             return;
         }
         let id = id_in(&answer.json(), "candidate_id");
         self.candidates.push(Candidate { id, job, deleted: false, readable, story });
+    }
+
+    fn note_refusal(&mut self) {
+        self.refused += 1;
+        if let Some(full) = &self.full {
+            full.store(true, Ordering::SeqCst);
+        }
     }
 
     async fn upload_archive(&mut self, key: &str) {
@@ -175,7 +184,7 @@ impl Client {
         let ask = |at: &Account| at.post(&path).form(&Form::of(&archive)).key(key);
         let (answer, story) = self.until_acknowledged(&[200, 402], ask).await;
         if answer.status == 402 {
-            self.refused += 1;
+            self.note_refusal();
             return;
         }
         for result in answer.json()["results"].as_array().unwrap() {
@@ -183,7 +192,7 @@ impl Client {
                 let id = id_in(result, "candidate_id");
                 self.candidates.push(Candidate { id, job, deleted: false, readable: true, story: story.clone() });
             } else {
-                self.refused += 1; // the plan allowed a part of it
+                self.note_refusal(); // the plan allowed a part of it
             }
         }
     }
@@ -287,6 +296,7 @@ async fn kills_of_every_process_and_server_lose_nothing_and_double_nothing() {
         accounts.push(account);
     }
     let (over, acknowledged, start) = (Arc::default(), Arc::default(), Instant::now());
+    let full: Arc<AtomicBool> = Arc::default();
     let clients: Vec<_> = (0..PLANS.len() * CLIENTS_A_TENANT)
         .map(|number| Client {
             name: format!("client {number}"),
@@ -298,6 +308,7 @@ async fn kills_of_every_process_and_server_lose_nothing_and_double_nothing() {
             jobs: vec![],
             candidates: vec![],
             refused: 0,
+            full: (number % PLANS.len() == 0).then(|| Arc::clone(&full)),
             tries: 0,
             slowest: (Duration::ZERO, vec![]),
         })
@@ -306,12 +317,18 @@ async fn kills_of_every_process_and_server_lose_nothing_and_double_nothing() {
     let killer = {
         let (fleet, account) = (Arc::clone(&fleet), accounts[0].clone());
         tokio::task::spawn_blocking(move || {
-            let all = kills();
-            kill_again_and_again(&fleet, &mut random, all / 2);
-            // More room, for which the tenant's clients race.
+            let done = AtomicBool::new(false);
             thread::scope(|scope| {
-                scope.spawn(|| change_plan(&fleet, &account, "starter"));
-                kill_again_and_again(&fleet, &mut random, all - all / 2);
+                scope.spawn(|| {
+                    while !full.load(Ordering::SeqCst) && !done.load(Ordering::SeqCst) {
+                        thread::sleep(Duration::from_millis(20)); // looks again
+                    }
+                    if !done.load(Ordering::SeqCst) {
+                        change_plan(&fleet, &account, "starter"); // more room, for which the tenant's clients race
+                    }
+                });
+                kill_again_and_again(&fleet, &mut random, kills());
+                done.store(true, Ordering::SeqCst);
             });
         })
     };
