@@ -4,8 +4,9 @@
 //! The number of kills and the seed come from `STARSCREEN_TESTS_KILLS` and `STARSCREEN_TESTS_SEED`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::{Cursor, Write},
+    mem::discriminant,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -34,7 +35,7 @@ const BETWEEN_KILLS: std::ops::Range<u64> = 50..1_000;
 /// Before a victim is started again, in milliseconds.
 const BEFORE_A_START: std::ops::Range<u64> = 0..400;
 /// Between two requests of a client, in milliseconds: as many as can be scored meanwhile on a machine that is shared.
-const BETWEEN_REQUESTS: std::ops::Range<u64> = 50..700;
+const BETWEEN_REQUESTS: std::ops::Range<u64> = 10..200;
 /// One in so many kills is of everything.
 const ALL_ONE_IN: u32 = 12;
 /// Victims by kind: the kind is drawn first, so that servers die as often as gateways do.
@@ -75,13 +76,18 @@ struct Client {
     candidates: Vec<Candidate>,
     /// Requests that the plan did not allow.
     refused: usize,
+    /// Somebody was refused by the smallest plan; its clients go on until then.
+    full: Option<Arc<AtomicBool>>,
+    tries: usize,
+    /// The request that took longest, try by try.
+    slowest: (Duration, Vec<String>),
 }
 
 impl Client {
     async fn go_on(mut self) -> Self {
         self.create_job("first job").await;
         let mut number = 0;
-        while !self.over.load(Ordering::SeqCst) {
+        while !self.over.load(Ordering::SeqCst) || self.full.as_ref().is_some_and(|full| !full.load(Ordering::SeqCst)) {
             let key = format!("{}, request {number}", self.name);
             number += 1;
             match self.random.random_range(0..100) {
@@ -98,9 +104,12 @@ impl Client {
     }
 
     /// The answer, which has one of `statuses`, and how it was come by.
-    async fn until_acknowledged(&self, statuses: &[u16], ask: impl Fn(&Account) -> Call) -> (Answer, Vec<String>) {
+    async fn until_acknowledged(&mut self, statuses: &[u16], ask: impl Fn(&Account) -> Call) -> (Answer, Vec<String>) {
         let (first, mut story) = (Instant::now(), vec![]);
-        for (number, account) in self.at.iter().cycle().skip(self.acknowledged.load(Ordering::SeqCst) % 2).enumerate() {
+        let gateway = self.random.random_range(0..self.at.len());
+        for number in 0.. {
+            let account = &self.at[(gateway + number) % self.at.len()];
+            self.tries += 1;
             let asked = self.start.elapsed();
             let outcome = tokio::time::timeout(ANSWER_WITHIN, ask(account).try_send()).await;
             let told = match &outcome {
@@ -116,6 +125,9 @@ impl Client {
                 Ok(Ok(answer)) => {
                     assert!(statuses.contains(&answer.status), "{}: {story:#?}", self.name);
                     self.acknowledged.fetch_add(1, Ordering::SeqCst);
+                    if first.elapsed() > self.slowest.0 {
+                        self.slowest = (first.elapsed(), story.clone());
+                    }
                     return (answer, story);
                 }
                 Ok(Err(_)) => {}
@@ -150,11 +162,18 @@ impl Client {
         let id = self.jobs[job].id.to_string();
         let (answer, story) = self.until_acknowledged(&[200, 402], |at| at.upload(&id, &resume).key(key)).await;
         if answer.status == 402 {
-            self.refused += 1;
+            self.note_refusal();
             return;
         }
         let id = id_in(&answer.json(), "candidate_id");
         self.candidates.push(Candidate { id, job, deleted: false, readable, story });
+    }
+
+    fn note_refusal(&mut self) {
+        self.refused += 1;
+        if let Some(full) = &self.full {
+            full.store(true, Ordering::SeqCst);
+        }
     }
 
     async fn upload_archive(&mut self, key: &str) {
@@ -165,7 +184,7 @@ impl Client {
         let ask = |at: &Account| at.post(&path).form(&Form::of(&archive)).key(key);
         let (answer, story) = self.until_acknowledged(&[200, 402], ask).await;
         if answer.status == 402 {
-            self.refused += 1;
+            self.note_refusal();
             return;
         }
         for result in answer.json()["results"].as_array().unwrap() {
@@ -173,7 +192,7 @@ impl Client {
                 let id = id_in(result, "candidate_id");
                 self.candidates.push(Candidate { id, job, deleted: false, readable: true, story: story.clone() });
             } else {
-                self.refused += 1; // the plan allowed a part of it
+                self.note_refusal(); // the plan allowed a part of it
             }
         }
     }
@@ -277,6 +296,7 @@ async fn kills_of_every_process_and_server_lose_nothing_and_double_nothing() {
         accounts.push(account);
     }
     let (over, acknowledged, start) = (Arc::default(), Arc::default(), Instant::now());
+    let full: Arc<AtomicBool> = Arc::default();
     let clients: Vec<_> = (0..PLANS.len() * CLIENTS_A_TENANT)
         .map(|number| Client {
             name: format!("client {number}"),
@@ -288,18 +308,27 @@ async fn kills_of_every_process_and_server_lose_nothing_and_double_nothing() {
             jobs: vec![],
             candidates: vec![],
             refused: 0,
+            full: (number % PLANS.len() == 0).then(|| Arc::clone(&full)),
+            tries: 0,
+            slowest: (Duration::ZERO, vec![]),
         })
         .map(|client| tokio::spawn(client.go_on()))
         .collect();
     let killer = {
         let (fleet, account) = (Arc::clone(&fleet), accounts[0].clone());
         tokio::task::spawn_blocking(move || {
-            let all = kills();
-            kill_again_and_again(&fleet, &mut random, all / 2);
-            // More room, for which the tenant's clients race.
+            let done = AtomicBool::new(false);
             thread::scope(|scope| {
-                scope.spawn(|| change_plan(&fleet, &account, "starter"));
-                kill_again_and_again(&fleet, &mut random, all - all / 2);
+                scope.spawn(|| {
+                    while !full.load(Ordering::SeqCst) && !done.load(Ordering::SeqCst) {
+                        thread::sleep(Duration::from_millis(20)); // looks again
+                    }
+                    if !done.load(Ordering::SeqCst) {
+                        change_plan(&fleet, &account, "starter"); // more room, for which the tenant's clients race
+                    }
+                });
+                kill_again_and_again(&fleet, &mut random, kills());
+                done.store(true, Ordering::SeqCst);
             });
         })
     };
@@ -319,25 +348,30 @@ async fn kills_of_every_process_and_server_lose_nothing_and_double_nothing() {
     check_jobs(&history, &clients);
     check_candidates(&fleet, &history, &accounts, &clients).await;
     check_read_models(&fleet, &clients).await;
+    check_stream(&fleet, &history).await;
     check_ends(&fleet.ended_by_themselves());
     let candidates: usize = clients.iter().map(|client| client.candidates.len()).sum();
+    let tries: usize = clients.iter().map(|client| client.tries).sum();
+    let (slowest, story) = &clients.iter().max_by_key(|client| client.slowest.0).unwrap().slowest;
+    println!("the slowest request took {slowest:.1?} and {} tries", story.len());
     let refused: usize = clients.iter().map(|client| client.refused).sum();
     println!(
-        "{} kills in {faults_took:.1?}: {:?}; {} requests acknowledged, {candidates} candidates, {refused} refused by \
-        the plan, {} events; settled {settled:.1?} after the last; ended by themselves: {:#?}",
+        "{} kills in {faults_took:.1?}: {:?}; {} requests acknowledged in {tries} tries, {candidates} candidates, {refused} refused by \
+        the plan, {} events; settled {settled:.1?} after the last; {} processes gave up for want of a server",
         kills(),
         fleet.kills(),
         acknowledged.load(Ordering::SeqCst),
         history.len(),
-        fleet.ended_by_themselves(),
+        fleet.ended_by_themselves().len(),
     );
 }
 
 /// Each stream's events have the same order in all of history.
 fn check_order(history: &[Stored]) {
-    let mut sequences: BTreeMap<Uuid, i64> = BTreeMap::new();
+    let mut sequences: HashMap<_, i64> = HashMap::new();
     for stored in history {
-        let last = sequences.entry(stored.aggregate_id).or_default();
+        // A tenant's account and its subscription have the same id.
+        let last = sequences.entry((discriminant(&stored.event), stored.aggregate_id)).or_default();
         *last += 1;
         assert_eq!(stored.sequence, *last, "out of order, at position {}: {stored:#?}", stored.position);
     }
@@ -440,6 +474,24 @@ async fn check_read_models(fleet: &Fleet, clients: &[Client]) {
         unreachable!("a count is one row")
     };
     assert_eq!(rows, i64::try_from(living).unwrap(), "rows of candidates");
+}
+
+/// What was distributed is history, each event at the sequence that is its position.
+async fn check_stream(fleet: &Fleet, history: &[Stored]) {
+    let client = async_nats::connect(fleet.nats().url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream("EVENTS").await.unwrap();
+    let head = history.len() as u64;
+    let look = async || {
+        let state = stream.get_info().await.map_err(|error| error.to_string())?.state;
+        let seen = (state.first_sequence, state.last_sequence, state.messages);
+        if seen == (1, head, head) { Ok(()) } else { Err(format!("first, last, messages: {seen:?}")) }
+    };
+    fleet.clients()[0].log().until(&format!("all {head} events are on the stream"), look).await;
+    for stored in history {
+        let message = stream.get_raw_message(stored.position.unsigned_abs()).await.unwrap();
+        let name = message.subject.rsplit('.').next().unwrap();
+        assert_eq!(name, stored.event_type, "at position {}: {}", stored.position, message.subject);
+    }
 }
 
 /// Who gives up says why, in one sentence, and not that all is well.

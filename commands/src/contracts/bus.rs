@@ -1,6 +1,9 @@
 //! The bus: one command, one effect, whoever runs beside it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use starscreen_domain::{
     JobId, Recorded, TenantId, UserId,
@@ -223,6 +226,32 @@ pub async fn foreign_commits_are_seen_by_the_next_decision(store: Store) {
     assert_eq!((known.title.as_str(), known.revision), ("beside 4", 10));
     beside.close().await;
     fresh.close().await;
+}
+
+pub async fn a_rule_that_is_broken_only_between_two_moments_is_not_broken(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let (one, other) = (stage::job(&store, &tenant).await, stage::job(&store, &tenant).await);
+    let (bus, context, first) = (store.bus.clone(), tenant.context(), Arc::new(AtomicBool::new(true)));
+
+    let seen = store.bus.commit(tenant.context(), move |unit| {
+        let (bus, context, first) = (bus.clone(), context.clone(), Arc::clone(&first));
+        Box::pin(async move {
+            let one_revision = unit.state::<Job>(one).await?.revision;
+            if first.swap(false, Ordering::SeqCst) {
+                let both = bus.commit(context, move |unit| {
+                    Box::pin(async move {
+                        unit.decide::<Job>(one, titled("Analyst")).await?;
+                        unit.decide::<Job>(other, titled("Analyst")).await.map(|_| ())
+                    })
+                });
+                both.await?;
+            }
+            let other_revision = unit.state::<Job>(other).await?.revision;
+            if one_revision == other_revision { Ok(one_revision) } else { Err(JobError::NotCreated.into()) }
+        })
+    });
+
+    assert_eq!(seen.await.unwrap().output, 1);
 }
 
 pub async fn an_address_is_claimed_once(store: Store) {

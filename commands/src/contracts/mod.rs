@@ -181,6 +181,7 @@ macro_rules! contract_tests {
                 another_tenants_aggregate_is_invisible,
                 a_caller_who_leaves_does_not_cut_the_command,
                 foreign_commits_are_seen_by_the_next_decision,
+                a_rule_that_is_broken_only_between_two_moments_is_not_broken,
                 an_address_is_claimed_once,
                 nul_is_neither_stored_nor_known;
             quota:
