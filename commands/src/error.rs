@@ -47,6 +47,28 @@ pub enum CommandError {
     Stopped,
 }
 
+impl CommandError {
+    /// Decided by what the history says, and not by what is in the way of reading or writing it.
+    pub(crate) fn is_by_rule(&self) -> bool {
+        match self {
+            Self::Account(_)
+            | Self::Candidate(_)
+            | Self::EmailClaim(_)
+            | Self::Job(_)
+            | Self::Subscription(_)
+            | Self::Usage(_)
+            | Self::NotFound(_) => true,
+            Self::KeyReused
+            | Self::Contended
+            | Self::LeaseLost
+            | Self::EventTooLarge { .. }
+            | Self::Unavailable(_)
+            | Self::Unreadable(_)
+            | Self::Stopped => false,
+        }
+    }
+}
+
 impl From<sqlx::Error> for CommandError {
     fn from(error: sqlx::Error) -> Self {
         Self::Unavailable(Arc::new(error))

@@ -61,6 +61,27 @@ impl EventRepository {
             })
             .collect()
     }
+
+    /// Whether the aggregate has events after `sequence`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn goes_on(
+        &self,
+        aggregate_type: &str,
+        tenant: Option<TenantId>,
+        id: Uuid,
+        sequence: u64,
+    ) -> Result<bool, sqlx::Error> {
+        const SQL: &str =
+            "SELECT sequence FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3
+            AND tenant_id IS NOT DISTINCT FROM $4 LIMIT 1";
+        let after = i64::try_from(sequence).unwrap_or(i64::MAX);
+        let values =
+            vec![aggregate_type.into(), id.to_string().into(), after.into(), tenant.map(|tenant| tenant.0).into()];
+        let rows: Vec<(i64,)> = self.db.fetch(tenant.into(), SQL, values).await?;
+        Ok(!rows.is_empty())
+    }
 }
 
 impl PersistedEventRepository for EventRepository {

@@ -31,6 +31,9 @@ pub use unit::Unit;
 
 /// Tries of one command against other writers of its streams.
 const MAX_TRIES: u32 = 12;
+/// Refusals that are decided anew because the streams were read at different moments. One that comes again and again
+/// beside a busy stream is meant.
+const MAX_TORN: u32 = 4;
 /// Longest pause before the first retry; doubles with each, drawn at random between zero and it.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 
@@ -144,8 +147,18 @@ impl Bus {
             let mut unit = Unit::new(self.clone(), context);
             let output = match use_case(&mut unit).await {
                 Ok(output) => output,
-                // Perhaps it was this same request, sent twice at once, that used up what it asks for.
-                Err(refusal) => return self.answered_before(context).await?.ok_or(refusal),
+                Err(refusal) if refusal.is_by_rule() => {
+                    // Perhaps it was this same request, sent twice at once, that used up what it asks for.
+                    if let Some(answer) = self.answered_before(context).await? {
+                        return Ok(answer);
+                    }
+                    if attempt < MAX_TORN && unit.is_torn().await? {
+                        pause(attempt).await;
+                        continue;
+                    }
+                    return Err(refusal);
+                }
+                Err(error) => return Err(error),
             };
             let (append, states) = unit.finish(context, &output)?;
             if append.is_empty() {

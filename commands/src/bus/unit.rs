@@ -27,6 +27,8 @@ pub struct Unit {
 }
 
 struct Stream {
+    /// Sequence of the last event that was read.
+    read: u64,
     /// Sequence of the last event, decided ones included.
     sequence: u64,
     state: Arc<dyn Any + Send + Sync>,
@@ -71,7 +73,7 @@ impl Unit {
             return Ok((known.sequence, state));
         }
         let (sequence, state) = self.bus.load::<A>(stream).await?;
-        self.streams.insert(stream, Stream { sequence, state: Arc::clone(&state) as _ });
+        self.streams.insert(stream, Stream { read: sequence, sequence, state: Arc::clone(&state) as _ });
         Ok((sequence, state))
     }
 
@@ -91,6 +93,7 @@ impl Unit {
     {
         let id = id.into();
         let (mut sequence, before) = self.known::<A>(id).await?;
+        let read = self.streams.get(&self.stream::<A>(id)).map_or(sequence, |stream| stream.read);
         let mut state = A::clone(&before);
         let sink = EventSink::default();
         state.handle(command.into(), &(), &sink).await?;
@@ -111,7 +114,7 @@ impl Unit {
             }
         }
         let stream = self.stream::<A>(id);
-        self.streams.insert(stream, Stream { sequence, state: Arc::new(state) });
+        self.streams.insert(stream, Stream { read, sequence, state: Arc::new(state) });
         Ok(events)
     }
 
@@ -186,6 +189,19 @@ impl Unit {
         self.append.work.iter().map(|work| work.id).collect()
     }
 
+    /// Whether what was read together never was together: one of several streams has gone on meanwhile.
+    pub(super) async fn is_torn(&self) -> Result<bool, CommandError> {
+        if self.streams.len() < 2 {
+            return Ok(false);
+        }
+        for ((aggregate_type, tenant, id), stream) in &self.streams {
+            if self.bus.events.goes_on(aggregate_type, *tenant, *id, stream.read).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub(super) fn finish<T: Serialize>(
         mut self,
         context: &Context,
@@ -196,7 +212,7 @@ impl Unit {
             self.append.receipt = Some(NewReceipt { tenant_id: self.tenant, key, request_hash, answer });
         }
         let kept =
-            self.streams.into_iter().map(|(stream, Stream { sequence, state })| Kept { stream, sequence, state });
+            self.streams.into_iter().map(|(stream, Stream { sequence, state, .. })| Kept { stream, sequence, state });
         Ok((self.append, kept.collect()))
     }
 }
