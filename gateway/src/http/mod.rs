@@ -12,6 +12,7 @@ mod form;
 mod health;
 mod jobs;
 mod listing;
+mod port;
 mod retry;
 mod serve;
 mod subscriptions;
@@ -50,6 +51,7 @@ use crate::{config::Settings, passwords::Passwords, tokens::Tokens};
 
 pub use error::{Code, chain};
 pub use form::UploadMemory;
+pub use port::{Listener, Port};
 pub use serve::serve;
 
 /// What handlers work with.

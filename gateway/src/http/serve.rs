@@ -36,7 +36,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::{App, Service};
+use super::{App, Listener, Service};
 
 /// Connections that are open at the same time; the next waits to be accepted.
 const MAX_CONNECTIONS: u64 = 1_024;
@@ -55,12 +55,16 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// After a stop is asked for, for requests that are on their way: they are answered with `Connection: close`.
 const LAST_REQUESTS: Duration = Duration::from_millis(200);
+/// The same where others go on: then nobody waits for the end, and no client may notice it.
+const LAST_REQUESTS_SHARED: Duration = Duration::from_secs(1);
+/// For connections that wait while all places are taken.
+const LAST_CONNECTIONS: Duration = Duration::from_secs(5);
 /// After an answer, for the rest of a request that nobody reads.
 const LINGER: Duration = Duration::from_secs(2);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// Serves until `stop`, then until all that had begun is answered, for at most `drain`.
-pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken, drain: Duration) {
+pub async fn serve(listener: Listener, app: App, stop: CancellationToken, drain: Duration) {
     let connections = Connections {
         service: super::service(app),
         places: Arc::new(Semaphore::new(places())),
@@ -68,9 +72,13 @@ pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken, dra
         stop,
         cut: CancellationToken::new(),
         open: TaskTracker::new(),
+        last_requests: if listener.is_shared() { LAST_REQUESTS_SHARED } else { LAST_REQUESTS },
     };
-    connections.stop.run_until_cancelled(connections.accept(&listener)).await;
-    connections.accept_last(listener).await;
+    connections.stop.run_until_cancelled(connections.accept(&listener.accepts)).await;
+    if timeout(LAST_CONNECTIONS, connections.accept_last(&listener)).await.is_err() {
+        tracing::warn!("connections that were not accepted in time are reset");
+    }
+    drop(listener);
     connections.open.close();
     if timeout(drain, connections.open.wait()).await.is_err() {
         tracing::warn!(waited_ms = drain.as_millis(), connections = connections.open.len(), "open connections are cut");
@@ -94,18 +102,13 @@ struct Connections {
     stop: CancellationToken,
     cut: CancellationToken,
     open: TaskTracker,
+    last_requests: Duration,
 }
 
 impl Connections {
     async fn accept(&self, listener: &TcpListener) {
         loop {
-            let place = match Arc::clone(&self.places).try_acquire_owned() {
-                Ok(place) => place,
-                Err(_) => match self.next_place().await {
-                    Some(place) => place,
-                    None => return,
-                },
-            };
+            let Some(place) = self.place().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => self.open(stream, place),
                 Err(error) if is_of_one_connection(&error) => {}
@@ -119,6 +122,13 @@ impl Connections {
     }
 
     /// `None` never comes: nobody closes the places.
+    async fn place(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_) => self.next_place().await,
+        }
+    }
+
     async fn next_place(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
         loop {
             self.wanted.notify_waiters();
@@ -131,10 +141,12 @@ impl Connections {
     }
 
     /// Those that the system has accepted already would be reset when the listener goes.
-    async fn accept_last(&self, listener: TcpListener) {
-        while let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            match timeout(Duration::ZERO, listener.accept()).await {
+    async fn accept_last(&self, listener: &Listener) {
+        let quiet = listener.turn_away();
+        while let Some(place) = self.place().await {
+            match timeout(quiet, listener.accepts.accept()).await {
                 Ok(Ok((stream, _))) => self.open(stream, place),
+                Ok(Err(error)) if is_of_one_connection(&error) => {}
                 Ok(Err(_)) | Err(_) => return,
             }
         }
@@ -145,6 +157,7 @@ impl Connections {
             service: self.service.clone(),
             wanted: Arc::clone(&self.wanted),
             stop: self.stop.clone(),
+            last_requests: self.last_requests,
             stage: Arc::new(Stage::default()),
         };
         let cut = self.cut.clone();
@@ -165,6 +178,7 @@ struct Connection {
     service: Service,
     wanted: Arc<Notify>,
     stop: CancellationToken,
+    last_requests: Duration,
     stage: Arc<Stage>,
 }
 
@@ -173,7 +187,7 @@ impl Connection {
         // Both are for speed only.
         let _ = stream.set_nodelay(true);
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
-        let Self { service, wanted, stop, stage } = self;
+        let Self { service, wanted, stop, last_requests, stage } = self;
         let stopping = stop.clone();
         let answer = |request: Request<Incoming>| {
             let (service, stopping) = (service.clone(), stopping.clone());
@@ -196,11 +210,12 @@ impl Connection {
         let mut served = pin!(served);
         let mut asked_to_stop = pin!(async {
             stop.cancelled().await;
-            sleep(LAST_REQUESTS).await;
+            sleep(last_requests).await;
         });
         let mut last = false;
         loop {
             tokio::select! {
+                biased; // what has come is answered before anything ends
                 ended = served.as_mut() => {
                     if let Err(error) = ended {
                         tracing::debug!(error = &error as &dyn std::error::Error, "a connection ended early");

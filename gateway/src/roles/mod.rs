@@ -9,13 +9,12 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use starscreen_commands::{db::OpenError, ports::Llm};
 use starscreen_domain::work::Lane;
 use starscreen_projections::ReadModelError;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Settings,
     data_dir::{DataDir, DataDirError},
-    http::{self, AppState, UploadMemory},
+    http::{self, AppState, Port, UploadMemory},
     outbound::{
         jetstream::ConnectError as ConnectToNatsError,
         offline::OfflineScorer,
@@ -135,7 +134,9 @@ pub async fn serve(settings: Arc<Settings>, parts: Vec<Part>) -> Result<(), Star
         temporary::clean(&settings.data_dir).map_err(StartError::Temporary)?;
     }
     let gateway = parts.contains(&Part::Gateway);
-    let listener = if gateway { Some(listen(settings.listen).await?) } else { None };
+    // Another gateway goes on when this one is restarted; of a whole product there is one.
+    let shared = parts == [Part::Gateway];
+    let port = if gateway { Some(take_port(settings.listen, shared).await?) } else { None };
     let opened = open(&settings, &dir, &parts).await?;
     let mut stop_asked_for = StopAskedFor::listen().map_err(StartError::Serve)?;
     let background = Background::start(&settings, &dir, &opened, &parts, llm).await?;
@@ -149,8 +150,8 @@ pub async fn serve(settings: Arc<Settings>, parts: Vec<Part>) -> Result<(), Star
         tracing::warn!("stopped at once; what had begun is taken up at the next start");
         std::process::exit(130);
     });
-    match listener {
-        Some(listener) => answer(&settings, &dir, &opened, listener, stopping).await?,
+    match port {
+        Some(port) => answer(&settings, &dir, &opened, port, stopping).await?,
         None => {
             tracing::info!(parts = ?parts, "starscreen runs");
             stopping.cancelled().await;
@@ -185,10 +186,9 @@ async fn answer(
     settings: &Arc<Settings>,
     dir: &DataDir,
     opened: &Opened,
-    listener: TcpListener,
+    port: Port,
     stopping: CancellationToken,
 ) -> Result<(), StartError> {
-    let address = listener.local_addr().map_err(StartError::Serve)?;
     let secret = dir.token_secret(settings.tokens.secret.as_ref())?;
     let overseer = opened.also(settings, dir, Acting::Operator).await?;
     let app = Arc::new(AppState {
@@ -205,6 +205,8 @@ async fn answer(
         settings: Arc::clone(settings),
         upload_memory: UploadMemory::default(),
     });
+    let listener = port.open().map_err(|error| cannot_listen(settings.listen, error))?;
+    let address = listener.address().map_err(StartError::Serve)?;
     tracing::info!(
         http.address = %address,
         data_dir = %settings.data_dir.display(),
@@ -217,11 +219,16 @@ async fn answer(
     Ok(())
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+async fn take_port(address: SocketAddr, shared: bool) -> Result<Port, StartError> {
+    let port = if shared { Port::shared(address) } else { Port::own(address).await };
+    port.map_err(|error| cannot_listen(address, error))
+}
+
+fn cannot_listen(address: SocketAddr, source: io::Error) -> StartError {
+    match source.kind() {
         io::ErrorKind::AddrInUse => StartError::PortTaken { address },
         _ => StartError::Listen { address, source },
-    })
+    }
 }
 
 /// Ctrl-C and SIGTERM, listened for from its making on.
