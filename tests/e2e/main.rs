@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 mod accounts;
+mod apart;
 mod bombs;
 mod bulk;
 mod crash;
@@ -19,11 +20,13 @@ mod llm;
 mod main_job;
 mod openapi;
 mod operate;
+mod outages;
 mod privacy;
 mod problems;
 mod quota;
 mod rebuild;
 mod retry;
+mod rolling;
 mod servers;
 mod settings;
 mod slow_clients;

@@ -6,8 +6,19 @@ use starscreen_tests::Backend;
 
 /// Modules and tests that are about something else than a back end, or about the embedded store by its nature: its
 /// files, its directory's lock, its damage.
-const NOT_AGAIN: &[&str] =
-    &["suite::", "stores::", "servers::", "walls::", "harness::", "settings::", "openapi::", "demo::", "disk_full::"];
+const NOT_AGAIN: &[&str] = &[
+    "suite::",
+    "stores::",
+    "servers::",
+    "walls::",
+    "harness::",
+    "settings::",
+    "openapi::",
+    "demo::",
+    "disk_full::",
+    "outages::",
+    "rolling::",
+];
 
 #[test]
 fn holds_over_postgresql() {

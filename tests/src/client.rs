@@ -40,6 +40,17 @@ impl Client {
         Self { http, base, log, bearer: None }
     }
 
+    /// Speaks to one process among several, as nobody.
+    pub fn at(address: std::net::SocketAddr, log: Log) -> Self {
+        Self::new(Arc::new(RwLock::new(format!("http://{address}"))), log)
+    }
+
+    /// The same caller at another process.
+    #[must_use]
+    pub fn moved_to(&self, address: std::net::SocketAddr) -> Self {
+        Self { base: Arc::new(RwLock::new(format!("http://{address}"))), ..self.clone() }
+    }
+
     /// Host and port, for what is written by hand.
     pub fn address(&self) -> String {
         self.base.read().unwrap().trim_start_matches("http://").to_owned()
@@ -125,6 +136,12 @@ impl Deref for Account {
 }
 
 impl Account {
+    /// The same caller at another process.
+    #[must_use]
+    pub fn moved_to(&self, address: std::net::SocketAddr) -> Self {
+        Self { client: self.client.moved_to(address), ..self.clone() }
+    }
+
     pub fn tenant(&self) -> Uuid {
         self.user["tenant_id"].as_str().unwrap().parse().unwrap()
     }

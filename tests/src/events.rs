@@ -57,6 +57,11 @@ impl Events {
         Self(store)
     }
 
+    /// Of the database at this URL.
+    pub fn in_database(url: &str) -> Self {
+        Self(Store::Schema { url: url.to_owned(), name: "write" })
+    }
+
     async fn rows<T: Row>(&self, sql: &str) -> Vec<T> {
         self.0.rows(sql).await.unwrap_or_else(|error| panic!("{:?}: {error}", self.0))
     }

@@ -158,10 +158,23 @@ impl Server {
         self.process.wait().unwrap();
     }
 
+    /// SIGSTOP: it lives, and does nothing.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status().unwrap();
+        assert!(sent.success(), "the server cannot be sent SIG{name}");
+    }
+
     /// Asks it to stop and waits until it has.
     pub fn stop(mut self, log: &Log) {
-        let asked = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
-        assert!(asked.success(), "the server cannot be asked to stop");
+        self.signal("TERM");
         let status = log.until_blocking("the server stops", || {
             self.process.try_wait().unwrap().ok_or_else(|| "it runs".to_owned())
         });

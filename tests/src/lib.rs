@@ -32,7 +32,9 @@ pub use kills::{PATIENCE, answered, kill_again_and_again, seeded};
 pub use lives::Lives;
 pub use model_server::{Asked, Kind, MODEL, ModelServer, Reply};
 pub use read_models::ReadModels;
-pub use servers::{Cluster, Database, Nats, Postgres, PostgresOptions, nats, postgres, postgres_programs, python};
+pub use servers::{
+    Cluster, Database, Nats, Postgres, PostgresOptions, free_port, nats, postgres, postgres_programs, python,
+};
 pub use waiting::{AT_MOST, Log};
 
 use std::path::{Path, PathBuf};

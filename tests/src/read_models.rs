@@ -15,8 +15,16 @@ impl ReadModels {
         Self(store)
     }
 
+    /// Of the database at this URL.
+    pub fn in_database(url: &str) -> Self {
+        Self(Store::Schema { url: url.to_owned(), name: "read" })
+    }
+
     /// `Err` says which read model has not seen position `head`, or has set events aside.
-    pub(crate) async fn lagging(&self, head: i64) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What is behind.
+    pub async fn lagging(&self, head: i64) -> Result<(), String> {
         let sql = "SELECT name, position, status, error, (SELECT COUNT(*) FROM parked WHERE projector = name)
             FROM projection ORDER BY name";
         let found: Vec<Projection> = self.0.rows(sql).await.map_err(|error| error.to_string())?;

@@ -14,4 +14,5 @@ mod supervised;
 pub use database::Database;
 pub use fetched::{postgres_programs, python};
 pub use nats::{Nats, nats};
+pub use ports::free_port;
 pub use postgres::{Cluster, Postgres, PostgresOptions, postgres};

@@ -10,7 +10,7 @@ const PORTS: Range<u16> = 11_000..32_000;
 static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// Another one each time. A process of somebody else may still take it before the server does.
-pub(super) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let port = rand::rng().random_range(PORTS);
         let is_new = GIVEN.lock().unwrap().insert(port);

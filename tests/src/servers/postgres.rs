@@ -137,6 +137,11 @@ impl Postgres {
         if is_ready { Ok(()) } else { Err(status) }
     }
 
+    /// Where its files are.
+    pub fn data(&self) -> &std::path::Path {
+        &self.data
+    }
+
     /// Of the postmaster.
     pub fn pid(&self) -> u32 {
         self.server.pid()
