@@ -29,7 +29,6 @@ const NOT_AGAIN: &[&str] = &[
     // Looks for the children of the process that answers.
     "uploads::a_resume_whose_reader_is_killed",
     "processes::",
-    "postgres_es::",
     "apart::",
     "outages::",
     "rolling::",

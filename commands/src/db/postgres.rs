@@ -11,7 +11,7 @@ use super::{Db, OpenError, Scope};
 use crate::schema;
 
 /// Longest wait for a free connection.
-const ACQUIRE_WITHIN: Duration = Duration::from_millis(1_500);
+const ACQUIRE_WITHIN: Duration = Duration::from_millis(1_300);
 /// A connection that lay idle this long is tried before it is used: the server may have been restarted.
 const TRIED_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// Statements a connection keeps prepared.
@@ -57,7 +57,7 @@ impl Role {
     /// still listen.
     pub(super) fn patience(self) -> Duration {
         match self {
-            Self::Gateway => Duration::from_millis(1_800),
+            Self::Gateway => Duration::from_millis(1_500),
             Self::Worker | Self::Projector | Self::Sequencer | Self::Operator => Duration::from_secs(30),
         }
     }

@@ -164,6 +164,16 @@ impl ApiError {
         )
     }
 
+    /// The store may have taken the command in and not said so any more.
+    fn unknown_outcome(error: &(dyn Error + 'static)) -> Self {
+        tracing::error!(error = %chain(error), "request failed: a store is unavailable");
+        Self::new(
+            Code::Unavailable,
+            "The service cannot reach its storage right now. Please try again; with an Idempotency-Key, a request that \
+            was taken in after all is not taken in twice.",
+        )
+    }
+
     pub fn internal(error: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = %chain(error), "request failed");
         Self::new(Code::Internal, "Something went wrong on our side. Nothing was changed; please try again later.")
@@ -218,7 +228,8 @@ impl From<CommandError> for ApiError {
             | CommandError::Job(_)
             | CommandError::Subscription(_)
             | CommandError::Usage(_) => Self::new(Code::Conflict, sentence(&error.to_string())),
-            CommandError::Contended | CommandError::Unavailable(_) | CommandError::Stopped => Self::unavailable(&error),
+            CommandError::Contended => Self::unavailable(&error),
+            CommandError::Unavailable(_) | CommandError::Stopped => Self::unknown_outcome(&error),
             CommandError::LeaseLost | CommandError::EventTooLarge { .. } | CommandError::Unreadable(_) => {
                 Self::internal(&error)
             }

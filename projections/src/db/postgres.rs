@@ -51,7 +51,7 @@ impl Role {
     /// still listen.
     fn patience(self) -> Duration {
         match self {
-            Self::Gateway => Duration::from_millis(1_800),
+            Self::Gateway => Duration::from_millis(1_500),
             Self::Projector | Self::Operator => Duration::from_secs(30),
         }
     }
