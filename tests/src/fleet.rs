@@ -2,7 +2,7 @@
 //! and is started again, as an init system would.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -86,8 +86,8 @@ impl Fleet {
             }
             keepers.push(Keeper::of_process(name, verb, &home, environment, &ends));
         }
-        keepers.push(Keeper::of_server(POSTGRES, Arc::clone(&postgres), |it| it.kill(), |it| it.start()));
-        keepers.push(Keeper::of_server(NATS, Arc::clone(&nats), |it| it.kill(), |it| it.start()));
+        keepers.push(Keeper::of_server(POSTGRES, Arc::clone(&postgres), Postgres::kill, Postgres::start));
+        keepers.push(Keeper::of_server(NATS, Arc::clone(&nats), Nats::kill, Nats::start));
         let fleet = Self { keepers, home, database, postgres, nats, addresses, ends };
         for gateway in &fleet.addresses {
             fleet.log_of(PROCESSES[0].0).until_blocking(&format!("{gateway} listens"), || {
@@ -191,7 +191,7 @@ impl Fleet {
             let lines = log.text();
             let lines: Vec<&str> = lines.lines().collect();
             let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
-            text += &format!("\n--- {name}\n{tail}\n");
+            let _ = write!(text, "\n--- {name}\n{tail}\n"); // writing to a String cannot fail
         };
         for (name, _) in PROCESSES {
             add(name, &self.log_of(name));
