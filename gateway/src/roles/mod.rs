@@ -150,12 +150,11 @@ pub async fn serve(settings: Arc<Settings>, parts: Vec<Part>) -> Result<(), Star
         tracing::warn!("stopped at once; what had begun is taken up at the next start");
         std::process::exit(130);
     });
-    match port {
-        Some(port) => answer(&settings, &dir, &opened, port, stopping).await?,
-        None => {
-            tracing::info!(parts = ?parts, "starscreen runs");
-            stopping.cancelled().await;
-        }
+    if let Some(port) = port {
+        answer(&settings, &dir, &opened, port, stopping).await?;
+    } else {
+        tracing::info!(parts = ?parts, "starscreen runs");
+        stopping.cancelled().await;
     }
     background.stop().await;
     opened.close().await;
