@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     io::Write,
     os::unix::fs::{MetadataExt, chown},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Arc,
@@ -84,7 +84,7 @@ fn requests(account: &Account, job: &str, candidate: &str, round: usize) -> Vec<
     let login = json!({ "email": account.email, "password": PASSWORD });
     let refresh = json!({ "refresh_token": account.refresh_token });
     let renamed = json!({ "title": format!("Engineer {round}") });
-    let (renames, rename) = (account.clone(), format!("jobs/{job}"));
+    let (owner, rename) = (account.clone(), format!("jobs/{job}"));
     let stranger = account.nobody();
     // Another one each time: without a key, nobody knows what became of a request that was answered by 503.
     let register = move || {
@@ -116,7 +116,7 @@ fn requests(account: &Account, job: &str, candidate: &str, round: usize) -> Vec<
                 call.json(&json!({ "title": "Engineer", "description": "Builds services with Rust and PostgreSQL" }))
             }),
         ),
-        ("rename a job", 200, Box::new(move || renames.put(&rename).json(&renamed))),
+        ("rename a job", 200, Box::new(move || owner.put(&rename).json(&renamed))),
         ("upload", 200, Box::new(move || uploader.upload(&upload, &resume).key(&format!("upload-{round}")))),
         (
             "upload an archive",
@@ -173,7 +173,7 @@ async fn all_are_answered(requests: &[(&'static str, u16, Ask)]) -> (Duration, B
 }
 
 /// Files of candidates, and of uploads of which nobody knows what became.
-fn stored(objects: &PathBuf) -> BTreeSet<Uuid> {
+fn stored(objects: &Path) -> BTreeSet<Uuid> {
     let mut found = BTreeSet::new();
     for tenant in fs::read_dir(objects).unwrap().map(|entry| entry.unwrap().path()) {
         for candidate in fs::read_dir(tenant).unwrap().map(|entry| entry.unwrap()) {
@@ -186,9 +186,9 @@ fn stored(objects: &PathBuf) -> BTreeSet<Uuid> {
 }
 
 /// Makes all files old enough to be swept.
-fn age(objects: &PathBuf) {
+fn age(objects: &Path) {
     let long_ago = SystemTime::now() - Duration::from_hours(2);
-    let mut directories = vec![objects.clone()];
+    let mut directories = vec![objects.to_owned()];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap()) {
             if entry.file_type().unwrap().is_dir() {
