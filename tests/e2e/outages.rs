@@ -177,8 +177,9 @@ async fn all_are_answered(requests: &[(&'static str, u16, Ask)]) -> (Duration, B
 fn stored(objects: &Path) -> BTreeSet<Uuid> {
     let mut found = BTreeSet::new();
     for tenant in fs::read_dir(objects).unwrap().map(|entry| entry.unwrap().path()) {
-        for candidate in fs::read_dir(tenant).unwrap().map(|entry| entry.unwrap()) {
-            if fs::read_dir(candidate.path()).unwrap().next().is_some() {
+        for candidate in fs::read_dir(tenant).into_iter().flatten().flatten() {
+            // What is swept at this moment is not there.
+            if fs::read_dir(candidate.path()).is_ok_and(|mut files| files.next().is_some()) {
                 found.insert(candidate.file_name().to_str().unwrap().parse().unwrap());
             }
         }
