@@ -192,7 +192,7 @@ fn age(objects: &Path) {
     let long_ago = SystemTime::now() - Duration::from_hours(2);
     let mut directories = vec![objects.to_owned()];
     while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap()) {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             if entry.file_type().unwrap().is_dir() {
                 directories.push(entry.path());
             } else {
