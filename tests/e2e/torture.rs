@@ -15,7 +15,9 @@ use std::{
 use futures::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
-use starscreen_tests::{Account, Form, Lives, Resume, TestApp, answered, kill_again_and_again, seeded};
+use starscreen_tests::{
+    Account, Form, Kind, Lives, ModelServer, Reply, Resume, TestApp, answered, kill_again_and_again, seeded,
+};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use uuid::Uuid;
 use zip::{ZipWriter, write::SimpleFileOptions};
@@ -28,6 +30,20 @@ const KILLS: usize = 50;
 /// Makes the run this many times longer.
 const LONGER: &str = "STARSCREEN_TESTS_LONGER";
 const HANG_UPS: usize = 30;
+/// Meanwhile the language model answers in turn like this.
+const MODEL_FAULTS: &[Reply] = &[
+    Reply::Good,
+    Reply::Good,
+    Reply::BusyForMillis(40),
+    Reply::GoodAfter(Duration::from_millis(30)),
+    Reply::Status(500),
+    Reply::Good,
+    Reply::Cut,
+    Reply::Good,
+    Reply::Half,
+    Reply::Good,
+    Reply::Good,
+];
 
 fn longer() -> usize {
     std::env::var(LONGER).ok().and_then(|times| times.parse().ok()).unwrap_or(1)
@@ -184,7 +200,11 @@ fn change_plans(app: &TestApp, accounts: &[Account], over: &AtomicBool, mut rand
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn fifty_kills_under_mixed_load_lose_nothing_and_double_nothing() {
     let mut random = seeded();
-    let app = TestApp::start(&product_binary());
+    let model = ModelServer::start().await;
+    model.always(Kind::Rubric, MODEL_FAULTS);
+    model.always(Kind::Evaluation, MODEL_FAULTS);
+    let key = ("OPENAI_API_KEY", "sk-test-0123456789abcdef");
+    let app = TestApp::start_with(&product_binary(), &[key, ("OPENAI_BASE_URL", &model.base_url())]);
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut accounts = vec![];
     for _ in 0..TENANTS {

@@ -61,6 +61,13 @@ impl TestApp {
             settle_at_most: AT_MOST,
         };
         app.start_again();
+        if let Some(nats) = &app.nats {
+            // Without it all would go on from the log, and nothing would be said of NATS.
+            app.log().until_blocking("the relay has made its stream", || match nats.streams()? {
+                0 => Err("there is none".to_owned()),
+                _ => Ok(()),
+            });
+        }
         app
     }
 

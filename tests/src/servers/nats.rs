@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::PathBuf,
     sync::OnceLock,
@@ -53,7 +53,7 @@ impl Nats {
     fn try_start(config: &str, [port, monitor_port]: [u16; 2]) -> Result<Self, String> {
         let directory = Directory::new();
         let store = directory.path().join("store");
-        let config = directory.write("server.conf", &without_store(config));
+        let config = directory.write("server.conf", &completed(config));
         let [port_text, monitor_text] = [port, monitor_port].map(|port| port.to_string());
         let [config_text, store_text] = [&config, &store].map(|path| path.to_str().expect("paths are text"));
         let mut arguments = vec!["-c", config_text, "-a", "127.0.0.1", "-p", &port_text, "-m", &monitor_text];
@@ -90,6 +90,17 @@ impl Nats {
         format!("http://127.0.0.1:{}", self.monitor_port)
     }
 
+    /// How many streams there are.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub fn streams(&self) -> Result<u64, String> {
+        let answer = ask(self.monitor_port, "GET /jsz HTTP/1.0\r\n\r\n").map_err(|error| error.to_string())?;
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        let seen: serde_json::Value = serde_json::from_str(body).map_err(|error| format!("{error}: {answer}"))?;
+        seen["streams"].as_u64().ok_or(answer)
+    }
+
     pub fn pid(&self) -> u32 {
         self.server.pid()
     }
@@ -124,21 +135,39 @@ impl Nats {
 
     /// Makes `config` the one of the next start.
     pub fn configure(&self, config: &str) {
-        fs::write(&self.config, without_store(config)).unwrap();
+        fs::write(&self.config, completed(config)).unwrap();
     }
 }
 
-/// NATS takes the directory from one place only.
-fn without_store(config: &str) -> String {
-    config.lines().filter(|line| !line.trim_start().starts_with("store_dir")).flat_map(|line| [line, "\n"]).collect()
+/// NATS takes the directory from one place only. Where the text says nothing of JetStream, streams may be as large as
+/// their settings say: NATS alone would allow three quarters of the disk that is free, and refuse the default ones on a
+/// small one.
+fn completed(config: &str) -> String {
+    let lines = config.lines().filter(|line| !line.trim_start().starts_with("store_dir"));
+    let mut completed: String = lines.flat_map(|line| [line, "\n"]).collect();
+    if !completed.contains("jetstream {") {
+        completed.push_str("jetstream { max_file_store: 100GB }\n");
+    }
+    completed
 }
 
 /// The first `length` bytes that the port says to `words`.
-fn talk(port: u16, words: &str, length: usize) -> std::io::Result<String> {
+fn talk(port: u16, words: &str, length: usize) -> io::Result<String> {
+    let mut said = vec![0; length];
+    spoken_to(port, words)?.read_exact(&mut said)?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+/// All that the port says to `words` before it hangs up.
+fn ask(port: u16, words: &str) -> io::Result<String> {
+    let mut said = vec![];
+    spoken_to(port, words)?.read_to_end(&mut said)?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+fn spoken_to(port: u16, words: &str) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), LOOK_AT_MOST)?;
     stream.set_read_timeout(Some(LOOK_AT_MOST))?;
     stream.write_all(words.as_bytes())?;
-    let mut said = vec![0; length];
-    stream.read_exact(&mut said)?;
-    Ok(String::from_utf8_lossy(&said).into_owned())
+    Ok(stream)
 }
