@@ -1,5 +1,11 @@
 //! What the write side asks of other people's systems. The gateway has an adapter for each.
 
+mod payments;
+
+pub use payments::{
+    MeteredUsage, Order, PaidItem, PaidSubscription, Payments, PaymentsError, Preview, PreviewLine, Prices,
+};
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
