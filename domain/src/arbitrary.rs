@@ -7,13 +7,15 @@ use uuid::Uuid;
 use crate::{
     AttemptId, CandidateId, ClaimId, Event, JobId, Sealed, TenantId, UsageId, UserId,
     account::AccountEvent,
+    customer::CustomerEvent,
     candidate::{CandidateEvent, CategoryScore, DeletionReason, Failure, HiddenText, RetryFrom},
     email_claim::EmailClaimEvent,
     job::{BackgroundPatterns, Category, EducationPreferences, JobEvent, Rubric},
     period::Period,
     score::{Importance, Score, Total},
-    subscription::{PlanTerms, SubscriptionEvent},
+    subscription::{Interval, Paid, PlanTerms, Price, SubscriptionEvent, SubscriptionStatus},
     usage::{ReleaseReason, UsageEvent},
+    webhook::{WebhookEvent, WebhookOutcome},
 };
 
 pub fn event() -> impl Strategy<Value = Event> {
@@ -22,8 +24,10 @@ pub fn event() -> impl Strategy<Value = Event> {
         2 => email_claim().prop_map(Event::EmailClaim),
         6 => job().prop_map(Event::Job),
         9 => candidate().prop_map(Event::Candidate),
-        2 => subscription().prop_map(Event::Subscription),
-        6 => usage().prop_map(Event::Usage),
+        9 => subscription().prop_map(Event::Subscription),
+        9 => usage().prop_map(Event::Usage),
+        1 => customer().prop_map(Event::Customer),
+        4 => webhook().prop_map(Event::Webhook),
     ]
 }
 
@@ -133,24 +137,96 @@ fn candidate() -> impl Strategy<Value = CandidateEvent> {
 fn subscription() -> impl Strategy<Value = SubscriptionEvent> {
     prop_oneof![
         (plan(), moment()).prop_map(|(plan, anchor)| SubscriptionEvent::SubscriptionStarted { plan, anchor }),
-        (text(), plan(), text()).prop_map(|(from, plan, reason)| SubscriptionEvent::PlanChanged { from, plan, reason }),
+        (text(), plan(), text(), any::<bool>()).prop_map(|(from, plan, reason, by_provider)| {
+            SubscriptionEvent::PlanChanged { from, plan, reason, by_provider }
+        }),
+        (plan(), moment(), text(), any::<bool>()).prop_map(|(plan, effective_at, reason, by_provider)| {
+            SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider }
+        }),
+        text().prop_map(|reason| SubscriptionEvent::PlanChangeWithdrawn { reason }),
+        text().prop_map(|customer| SubscriptionEvent::CustomerLinked { customer }),
+        (any::<u128>(), plan(), text(), text()).prop_map(|(order, plan, price, payment_method)| {
+            SubscriptionEvent::PlanOrdered { order: Uuid::from_u128(order), plan, price, payment_method }
+        }),
+        (any::<u128>(), of(text()), text()).prop_map(|(order, code, reason)| SubscriptionEvent::OrderDeclined {
+            order: Uuid::from_u128(order),
+            code,
+            reason
+        }),
+        Just(SubscriptionEvent::ProviderInformed {}),
+        of(paid()).prop_map(|paid| SubscriptionEvent::ProviderStateRecorded { paid }),
+        (status(), of(moment()))
+            .prop_map(|(status, grace_until)| SubscriptionEvent::StatusChanged { status, grace_until }),
+    ]
+}
+
+fn paid() -> impl Strategy<Value = Paid> {
+    (text(), text(), status(), any::<bool>(), of(moment())).prop_map(
+        |(id, price, status, cancel_at_period_end, period_end)| Paid {
+            id,
+            price,
+            status,
+            cancel_at_period_end,
+            period_end,
+        },
+    )
+}
+
+fn status() -> impl Strategy<Value = SubscriptionStatus> {
+    let spelled = prop_oneof![
+        Just("active"),
+        Just("trialing"),
+        Just("past_due"),
+        Just("unpaid"),
+        Just("paused"),
+        Just("incomplete"),
+        Just("incomplete_expired"),
+        Just("canceled"),
+        Just("from_the_future"),
+    ];
+    spelled.prop_map(SubscriptionStatus::of)
+}
+
+fn customer() -> impl Strategy<Value = CustomerEvent> {
+    (text(), id(TenantId)).prop_map(|(customer, tenant_id)| CustomerEvent::CustomerClaimed { customer, tenant_id })
+}
+
+fn webhook() -> impl Strategy<Value = WebhookEvent> {
+    let outcome =
+        prop_oneof![Just(WebhookOutcome::Applied), Just(WebhookOutcome::Unchanged), Just(WebhookOutcome::Ignored)];
+    prop_oneof![
+        (text(), text(), of(text()), moment()).prop_map(|(notice, kind, customer, created)| {
+            WebhookEvent::WebhookReceived { notice, kind, customer, created }
+        }),
+        (outcome, of(id(TenantId)))
+            .prop_map(|(outcome, tenant_id)| WebhookEvent::WebhookSettled { outcome, tenant_id }),
+        text().prop_map(|reason| WebhookEvent::WebhookGivenUp { reason }),
+        Just(WebhookEvent::WebhookRetried {}),
     ]
 }
 
 fn usage() -> impl Strategy<Value = UsageEvent> {
     let period = (moment(), moment()).prop_map(|(start, end)| Period { start, end });
+    let release_reason = prop_oneof![
+        Just(ReleaseReason::ExtractionFailed),
+        Just(ReleaseReason::ScoringFailed),
+        Just(ReleaseReason::Expired)
+    ];
     prop_oneof![
-        (period, text(), of(any::<u32>())).prop_map(|(period, plan, limit)| UsageEvent::PeriodOpened {
-            period,
-            plan,
-            limit
+        (period, text(), of(any::<u32>()), of(any::<u32>())).prop_map(|(period, plan, limit, included)| {
+            UsageEvent::PeriodOpened { period, plan, limit, included }
         }),
-        (text(), of(any::<u32>())).prop_map(|(plan, limit)| UsageEvent::LimitChanged { plan, limit }),
+        (text(), of(any::<u32>()), of(any::<u32>()))
+            .prop_map(|(plan, limit, included)| UsageEvent::LimitChanged { plan, limit, included }),
         vec(id(CandidateId), 0..5).prop_map(|candidates| UsageEvent::SlotsReserved { candidates }),
         id(CandidateId).prop_map(|candidate| UsageEvent::SlotCommitted { candidate }),
-        (id(CandidateId), prop_oneof![Just(ReleaseReason::ExtractionFailed), Just(ReleaseReason::ScoringFailed)])
+        (id(CandidateId), release_reason)
             .prop_map(|(candidate, reason)| UsageEvent::SlotReleased { candidate, reason }),
         (any::<i32>(), text()).prop_map(|(delta, reason)| UsageEvent::UsageAdjusted { delta, reason }),
+        (any::<i64>(), moment()).prop_map(|(quantity, at)| UsageEvent::OverageMetered { quantity, at }),
+        (any::<u8>(), any::<u32>(), any::<u32>())
+            .prop_map(|(percent, used, limit)| UsageEvent::UsageThresholdReached { percent, used, limit }),
+        any::<u32>().prop_map(|used| UsageEvent::PeriodClosed { used }),
     ]
 }
 
@@ -218,11 +294,18 @@ fn total() -> impl Strategy<Value = Total> {
 }
 
 fn plan() -> impl Strategy<Value = PlanTerms> {
-    (text(), text(), of(any::<u32>())).prop_map(|(code, display_name, monthly_limit)| PlanTerms {
-        code,
-        display_name,
-        monthly_limit,
-    })
+    let interval = prop_oneof![Just(Interval::Monthly), Just(Interval::Annual)];
+    let price = (any::<u32>(), text(), interval, of(any::<u32>()))
+        .prop_map(|(amount, currency, interval, overage)| Price { amount, currency, interval, overage });
+    (text(), text(), of(any::<u32>()), of(any::<u32>()), of(price)).prop_map(
+        |(code, display_name, monthly_limit, included, price)| PlanTerms {
+            code,
+            display_name,
+            monthly_limit,
+            included,
+            price,
+        },
+    )
 }
 
 fn failure() -> impl Strategy<Value = Failure> {

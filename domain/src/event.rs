@@ -4,8 +4,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    Sealed, account::AccountEvent, candidate::CandidateEvent, email_claim::EmailClaimEvent, job::JobEvent,
-    subscription::SubscriptionEvent, usage::UsageEvent,
+    Sealed, account::AccountEvent, candidate::CandidateEvent, customer::CustomerEvent, email_claim::EmailClaimEvent,
+    job::JobEvent, subscription::SubscriptionEvent, usage::UsageEvent, webhook::WebhookEvent,
 };
 use cqrs_es::DomainEvent;
 
@@ -18,6 +18,8 @@ pub enum Event {
     Candidate(CandidateEvent),
     Subscription(SubscriptionEvent),
     Usage(UsageEvent),
+    Customer(CustomerEvent),
+    Webhook(WebhookEvent),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +55,8 @@ impl Event {
             "candidate" => serde_json::from_value(payload).map(Self::Candidate),
             "subscription" => serde_json::from_value(payload).map(Self::Subscription),
             "usage" => serde_json::from_value(payload).map(Self::Usage),
+            "customer" => serde_json::from_value(payload).map(Self::Customer),
+            "webhook" => serde_json::from_value(payload).map(Self::Webhook),
             unknown => return Err(UnreadableEvent::AggregateType(unknown.to_owned())),
         };
         let event: Self = decoded.map_err(|error| unreadable(error.to_string()))?;
@@ -72,6 +76,8 @@ impl Event {
             Self::Candidate(event) => event.event_type(),
             Self::Subscription(event) => event.event_type(),
             Self::Usage(event) => event.event_type(),
+            Self::Customer(event) => event.event_type(),
+            Self::Webhook(event) => event.event_type(),
         }
     }
 
@@ -83,6 +89,8 @@ impl Event {
             Self::Candidate(event) => event.event_version(),
             Self::Subscription(event) => event.event_version(),
             Self::Usage(event) => event.event_version(),
+            Self::Customer(event) => event.event_version(),
+            Self::Webhook(event) => event.event_version(),
         }
     }
 
@@ -91,7 +99,12 @@ impl Event {
         match self {
             Self::Account(event) => event.sealed_mut(),
             Self::Candidate(event) => event.sealed_mut(),
-            Self::EmailClaim(_) | Self::Job(_) | Self::Subscription(_) | Self::Usage(_) => vec![],
+            Self::EmailClaim(_)
+            | Self::Job(_)
+            | Self::Subscription(_)
+            | Self::Usage(_)
+            | Self::Customer(_)
+            | Self::Webhook(_) => vec![],
         }
     }
 
@@ -118,6 +131,8 @@ into_event! {
     Candidate: CandidateEvent,
     Subscription: SubscriptionEvent,
     Usage: UsageEvent,
+    Customer: CustomerEvent,
+    Webhook: WebhookEvent,
 }
 
 /// Gives an event enum its stable names and versions, and a list of them for the samples.
@@ -189,12 +204,14 @@ mod tests {
         account::Account,
         arbitrary,
         candidate::Candidate,
+        customer::Customer,
         email_claim::EmailClaim,
         fixtures::{sealed, user},
         job::Job,
         samples::{known, payload},
         subscription::Subscription,
         usage::Usage,
+        webhook::Webhook,
     };
 
     #[test]
@@ -269,6 +286,8 @@ mod tests {
             Event::Candidate(_) => Candidate::TYPE,
             Event::Subscription(_) => Subscription::TYPE,
             Event::Usage(_) => Usage::TYPE,
+            Event::Customer(_) => Customer::TYPE,
+            Event::Webhook(_) => Webhook::TYPE,
         }
     }
 }

@@ -55,10 +55,31 @@ ids! {
     UsageId;
     /// An e-mail address as a keyed hash.
     ClaimId;
+    /// A customer of the payment provider.
+    CustomerId;
+    /// A notice of the payment provider.
+    WebhookId;
 }
 
 /// Namespace of [`UsageId`]s (chosen once, never changed).
 const USAGE_NAMESPACE: Uuid = Uuid::from_u128(0x5f1d_9c1e_27a4_4d0b_9f64_7a1b_c3de_0001);
+
+/// Namespace of [`CustomerId`]s and [`WebhookId`]s (chosen once, never changed).
+const STRIPE_NAMESPACE: Uuid = Uuid::from_u128(0x5f1d_9c1e_27a4_4d0b_9f64_7a1b_c3de_0002);
+
+impl CustomerId {
+    /// The stream of the customer that Stripe calls so.
+    pub fn of(customer: &str) -> Self {
+        Self(Uuid::new_v5(&STRIPE_NAMESPACE, format!("customer/{customer}").as_bytes()))
+    }
+}
+
+impl WebhookId {
+    /// The stream of the event that Stripe calls so.
+    pub fn of(notice: &str) -> Self {
+        Self(Uuid::new_v5(&STRIPE_NAMESPACE, format!("event/{notice}").as_bytes()))
+    }
+}
 
 impl UsageId {
     /// The stream of the billing period that starts on `period.start`: anybody who knows tenant and period finds it.

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod candidate;
+pub mod customer;
 pub mod email_claim;
 pub mod envelope;
 pub mod event;
@@ -15,6 +16,7 @@ pub mod score;
 pub mod sealed;
 pub mod subscription;
 pub mod usage;
+pub mod webhook;
 pub mod work;
 
 #[cfg(test)]
@@ -26,5 +28,7 @@ mod samples;
 
 pub use envelope::{Actor, Delivery, Metadata, Recorded};
 pub use event::{Event, UnreadableEvent};
-pub use ids::{AttemptId, CandidateId, ClaimId, CommandId, EventId, JobId, TenantId, UsageId, UserId};
+pub use ids::{
+    AttemptId, CandidateId, ClaimId, CommandId, CustomerId, EventId, JobId, TenantId, UsageId, UserId, WebhookId,
+};
 pub use sealed::{Clear, Sealed};

@@ -14,10 +14,12 @@ use crate::{
     Event,
     account::{Account, AccountEvent},
     candidate::{Candidate, CandidateEvent},
+    customer::{Customer, CustomerEvent},
     email_claim::{EmailClaim, EmailClaimEvent},
     job::{Job, JobEvent},
     subscription::{Subscription, SubscriptionEvent},
     usage::{Usage, UsageEvent},
+    webhook::{Webhook, WebhookEvent},
 };
 
 #[derive(Clone, Debug, Deserialize)]
@@ -61,6 +63,8 @@ pub fn known() -> BTreeSet<(&'static str, &'static str, &'static str)> {
         (Candidate::TYPE, CandidateEvent::TYPES),
         (Subscription::TYPE, SubscriptionEvent::TYPES),
         (Usage::TYPE, UsageEvent::TYPES),
+        (Customer::TYPE, CustomerEvent::TYPES),
+        (Webhook::TYPE, WebhookEvent::TYPES),
     ];
     nouns
         .into_iter()
@@ -76,6 +80,8 @@ pub fn payload(event: &Event) -> Value {
         Event::Candidate(event) => json!(event),
         Event::Subscription(event) => json!(event),
         Event::Usage(event) => json!(event),
+        Event::Customer(event) => json!(event),
+        Event::Webhook(event) => json!(event),
     }
 }
 
@@ -150,6 +156,19 @@ fn every_optional_field_has_a_sample_without_it() {
     lacking("PlanChanged.v1.minimal.json", "/plan/monthly_limit");
     lacking("PeriodOpened.v1.minimal.json", "/limit");
     lacking("LimitChanged.v1.minimal.json", "/limit");
+    lacking("PlanChanged.v1.minimal.json", "/plan/included");
+    lacking("PlanChanged.v1.minimal.json", "/plan/price");
+    lacking("PlanChanged.v1.by_provider.json", "/plan/price/overage");
+    lacking("PlanChanged.v1.minimal.json", "/by_provider");
+    lacking("PlanChangeScheduled.v1.minimal.json", "/by_provider");
+    lacking("OrderDeclined.v1.minimal.json", "/code");
+    lacking("ProviderStateRecorded.v1.minimal.json", "/paid");
+    lacking("ProviderStateRecorded.v1.unknown_end.json", "/paid/period_end");
+    lacking("StatusChanged.v1.minimal.json", "/grace_until");
+    lacking("PeriodOpened.v1.minimal.json", "/included");
+    lacking("LimitChanged.v1.minimal.json", "/included");
+    lacking("WebhookReceived.v1.minimal.json", "/customer");
+    lacking("WebhookSettled.v1.minimal.json", "/tenant_id");
 }
 
 /// The vault binds each ciphertext to its field's name: a sealed value that is not listed would never be opened.

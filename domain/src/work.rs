@@ -4,6 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -11,7 +12,13 @@ use crate::{
     Event,
     candidate::{CandidateEvent, RetryFrom},
     job::JobEvent,
+    subscription::SubscriptionEvent,
+    usage::UsageEvent,
+    webhook::WebhookEvent,
 };
+
+/// How long after its end a billing period takes entries of its own. Longer than anything is tried.
+pub const PERIOD_CLOSES_AFTER: TimeDelta = TimeDelta::days(3);
 
 /// A kind of work with workers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,10 +32,17 @@ pub enum Lane {
     Score,
     /// Our own follow-ups to events.
     React,
+    /// What is due at a time: periods that close, plans that come into force.
+    Clock,
+    /// What the payment provider is told.
+    Billing,
+    /// What the payment provider told us.
+    Webhook,
 }
 
 impl Lane {
-    pub const ALL: [Lane; 4] = [Lane::Extract, Lane::Rubric, Lane::Score, Lane::React];
+    pub const ALL: [Lane; 7] =
+        [Lane::Extract, Lane::Rubric, Lane::Score, Lane::React, Lane::Clock, Lane::Billing, Lane::Webhook];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -36,6 +50,9 @@ impl Lane {
             Self::Rubric => "rubric",
             Self::Score => "score",
             Self::React => "react",
+            Self::Clock => "clock",
+            Self::Billing => "billing",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -55,7 +72,7 @@ impl FromStr for Lane {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no lane; there are extract, rubric, score and react")]
+#[error("\"{0}\" is no lane; there are extract, rubric, score, react, clock, billing and webhook")]
 pub struct UnknownLane(String);
 
 /// What a work item is to do. `subject` of the item names the aggregate it is about.
@@ -73,6 +90,21 @@ pub enum Task {
     FailWaiting,
     /// The job is gone: delete its candidates.
     DeleteCandidates,
+    /// The billing period is over: release what nothing came of.
+    ClosePeriod,
+    /// A plan comes into force.
+    ApplyScheduledChange,
+    /// Make the payment provider's subscription what was decided here.
+    InformProvider,
+    /// Subscribe there.
+    PlaceOrder,
+    /// Bill what is over the included candidates.
+    MeterOverage {
+        quantity: i64,
+        at: DateTime<Utc>,
+    },
+    /// Ask what the notice is about, and record it.
+    FollowWebhook,
 }
 
 impl Task {
@@ -82,6 +114,9 @@ impl Task {
             Self::DrawUpRubric => Lane::Rubric,
             Self::Score => Lane::Score,
             Self::ScoreWaiting | Self::AwaitRubric | Self::FailWaiting | Self::DeleteCandidates => Lane::React,
+            Self::ClosePeriod | Self::ApplyScheduledChange => Lane::Clock,
+            Self::InformProvider | Self::PlaceOrder | Self::MeterOverage { .. } => Lane::Billing,
+            Self::FollowWebhook => Lane::Webhook,
         }
     }
 }
@@ -91,10 +126,13 @@ impl Task {
 pub struct Asked {
     pub subject: Uuid,
     pub task: Task,
+    /// Not to be done earlier.
+    pub due: Option<DateTime<Utc>>,
 }
 
 /// The work that `event` of aggregate `subject` asks for.
-pub fn asked_by(subject: Uuid, event: &Event) -> Option<Asked> {
+pub fn asked_by(subject: Uuid, event: &Event) -> Vec<Asked> {
+    let mut due = None;
     let task = match event {
         Event::Candidate(event) => match event {
             CandidateEvent::ResumeUploaded { .. }
@@ -108,7 +146,7 @@ pub fn asked_by(subject: Uuid, event: &Event) -> Option<Asked> {
             | CandidateEvent::ExtractionFailed { .. }
             | CandidateEvent::CandidateScored { .. }
             | CandidateEvent::ScoringFailed { .. }
-            | CandidateEvent::CandidateDeleted { .. } => return None,
+            | CandidateEvent::CandidateDeleted { .. } => return vec![],
         },
         Event::Job(event) => match event {
             JobEvent::JobCreated { .. }
@@ -117,11 +155,48 @@ pub fn asked_by(subject: Uuid, event: &Event) -> Option<Asked> {
             JobEvent::RubricRecorded { .. } => Task::ScoreWaiting,
             JobEvent::RubricFailed { .. } => Task::FailWaiting,
             JobEvent::JobDeleted {} => Task::DeleteCandidates,
-            JobEvent::JobRevised { rubric_outdated: false, .. } | JobEvent::RubricStarted {} => return None,
+            JobEvent::JobRevised { rubric_outdated: false, .. } | JobEvent::RubricStarted {} => return vec![],
         },
-        Event::Account(_) | Event::EmailClaim(_) | Event::Subscription(_) | Event::Usage(_) => return None,
+        Event::Subscription(event) => match event {
+            SubscriptionEvent::PlanChangeScheduled { effective_at, by_provider, .. } => {
+                let mut asked = vec![Asked { subject, task: Task::ApplyScheduledChange, due: Some(*effective_at) }];
+                if !by_provider {
+                    asked.push(Asked { subject, task: Task::InformProvider, due: None });
+                }
+                return asked;
+            }
+            SubscriptionEvent::PlanChanged { by_provider: false, .. }
+            | SubscriptionEvent::PlanChangeWithdrawn { .. } => Task::InformProvider,
+            SubscriptionEvent::PlanOrdered { .. } => Task::PlaceOrder,
+            SubscriptionEvent::SubscriptionStarted { .. }
+            | SubscriptionEvent::PlanChanged { by_provider: true, .. }
+            | SubscriptionEvent::CustomerLinked { .. }
+            | SubscriptionEvent::OrderDeclined { .. }
+            | SubscriptionEvent::ProviderInformed {}
+            | SubscriptionEvent::ProviderStateRecorded { .. }
+            | SubscriptionEvent::StatusChanged { .. } => return vec![],
+        },
+        Event::Usage(event) => match event {
+            UsageEvent::PeriodOpened { period, .. } => {
+                due = Some(period.end + PERIOD_CLOSES_AFTER);
+                Task::ClosePeriod
+            }
+            UsageEvent::OverageMetered { quantity, at } => Task::MeterOverage { quantity: *quantity, at: *at },
+            UsageEvent::LimitChanged { .. }
+            | UsageEvent::SlotsReserved { .. }
+            | UsageEvent::SlotCommitted { .. }
+            | UsageEvent::SlotReleased { .. }
+            | UsageEvent::UsageAdjusted { .. }
+            | UsageEvent::UsageThresholdReached { .. }
+            | UsageEvent::PeriodClosed { .. } => return vec![],
+        },
+        Event::Webhook(event) => match event {
+            WebhookEvent::WebhookReceived { .. } | WebhookEvent::WebhookRetried {} => Task::FollowWebhook,
+            WebhookEvent::WebhookSettled { .. } | WebhookEvent::WebhookGivenUp { .. } => return vec![],
+        },
+        Event::Account(_) | Event::EmailClaim(_) | Event::Customer(_) => return vec![],
     };
-    Some(Asked { subject, task })
+    vec![Asked { subject, task, due }]
 }
 
 #[cfg(test)]
@@ -130,8 +205,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        fixtures::job,
+        fixtures::{at, job, march},
         samples::{self, Sample},
+        subscription::PlanTerms,
     };
 
     #[test]
@@ -151,11 +227,19 @@ mod tests {
                 "RubricRecorded" => Some(Task::ScoreWaiting),
                 "RubricFailed" => Some(Task::FailWaiting),
                 "JobDeleted" => Some(Task::DeleteCandidates),
+                "PlanChanged" if sample.payload["PlanChanged"]["by_provider"] == json!(true) => None,
+                "PlanChangeScheduled" => continue, // asks for two; below
+                "PlanChanged" | "PlanChangeWithdrawn" => Some(Task::InformProvider),
+                "PlanOrdered" => Some(Task::PlaceOrder),
+                "PeriodOpened" => Some(Task::ClosePeriod),
+                "OverageMetered" => Some(Task::MeterOverage { quantity: 3, at: at("2026-03-20T08:00:00Z") }),
+                "WebhookReceived" | "WebhookRetried" => Some(Task::FollowWebhook),
                 _ => None,
             };
             let subject = job().0;
-            let asked = asked.map(|task| Asked { subject, task });
-            assert_eq!(asked_by(subject, &sample.event()), asked, "{}", sample.file);
+            let asked: Vec<_> = asked.into_iter().collect();
+            let found: Vec<Task> = asked_by(subject, &sample.event()).into_iter().map(|asked| asked.task).collect();
+            assert_eq!(found, asked, "{}", sample.file);
         }
     }
 
@@ -165,7 +249,7 @@ mod tests {
             let mut sample: Sample =
                 samples::all().into_iter().find(|sample| sample.event_type == "JobRevised").unwrap();
             sample.payload["JobRevised"]["rubric_outdated"] = json!(outdated);
-            asked_by(job().0, &sample.event()).map(|asked| asked.task)
+            asked_by(job().0, &sample.event()).pop().map(|asked| asked.task)
         };
         assert_eq!(revised(true), Some(Task::DrawUpRubric));
         assert_eq!(revised(false), None);
@@ -181,12 +265,47 @@ mod tests {
             (Task::AwaitRubric, "await_rubric", Lane::React),
             (Task::FailWaiting, "fail_waiting", Lane::React),
             (Task::DeleteCandidates, "delete_candidates", Lane::React),
+            (Task::ClosePeriod, "close_period", Lane::Clock),
+            (Task::ApplyScheduledChange, "apply_scheduled_change", Lane::Clock),
+            (Task::InformProvider, "inform_provider", Lane::Billing),
+            (Task::PlaceOrder, "place_order", Lane::Billing),
+            (Task::FollowWebhook, "follow_webhook", Lane::Webhook),
         ];
         for (task, name, lane) in stored {
             assert_eq!(serde_json::to_value(&task).unwrap(), json!(name));
             assert_eq!(serde_json::from_value::<Task>(json!(name)).unwrap(), task);
             assert_eq!(task.lane(), lane);
         }
+    }
+
+    #[test]
+    fn what_is_metered_is_stored_with_the_item() {
+        let stored = json!({ "meter_overage": { "quantity": -2, "at": "2026-03-20T08:00:00Z" } });
+        let task = Task::MeterOverage { quantity: -2, at: at("2026-03-20T08:00:00Z") };
+        assert_eq!(serde_json::to_value(&task).unwrap(), stored);
+        assert_eq!(serde_json::from_value::<Task>(stored).unwrap(), task);
+        assert_eq!(task.lane(), Lane::Billing);
+    }
+
+    #[test]
+    fn a_scheduled_plan_is_told_at_once_and_comes_into_force_when_it_is_due() {
+        let effective_at = at("2026-04-14T09:26:53Z");
+        let asked = |by_provider| {
+            let (plan, reason) = (PlanTerms::default(), String::new());
+            let event = SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider };
+            let asked = asked_by(job().0, &Event::Subscription(event));
+            asked.into_iter().map(|asked| (asked.task, asked.due)).collect::<Vec<_>>()
+        };
+        let due = (Task::ApplyScheduledChange, Some(effective_at));
+        assert_eq!(asked(true), [due.clone()]);
+        assert_eq!(asked(false), [due, (Task::InformProvider, None)]);
+    }
+
+    #[test]
+    fn a_period_is_closed_some_days_after_its_end() {
+        let opened = UsageEvent::PeriodOpened { period: march(), plan: String::new(), limit: None, included: None };
+        let asked = asked_by(job().0, &Event::Usage(opened));
+        assert_eq!(asked[0].due, Some(at("2026-04-17T09:26:53Z")));
     }
 
     #[test]
@@ -200,7 +319,7 @@ mod tests {
     #[test]
     fn an_unknown_lane_is_told_which_there_are() {
         let refusal = "scores".parse::<Lane>().unwrap_err().to_string();
-        assert_eq!(refusal, "\"scores\" is no lane; there are extract, rubric, score and react");
+        assert_eq!(refusal, "\"scores\" is no lane; there are extract, rubric, score, react, clock, billing and webhook");
         assert!(Lane::ALL.iter().all(|lane| refusal.contains(lane.name())));
     }
 }

@@ -1,61 +1,18 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use super::{
+    ApplyScheduledChange, ChangePlan, DeclineOrder, LinkCustomer, NoteProviderInformed, OrderPlan, Paid, PlanTerms,
+    RecordProviderState, SchedulePlanChange, Scheduled, StartSubscription, SubscriptionCommand, SubscriptionEvent,
+    SubscriptionStatus, WithdrawPlanChange,
+};
 use crate::period::Period;
 
-/// What a plan meant when the tenant agreed to it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanTerms {
-    /// Code name in lower case, such as `small_business`.
-    pub code: String,
-    pub display_name: String,
-    /// Candidates a billing period may take; `None`: no limit, metered.
-    pub monthly_limit: Option<u32>,
-}
+type Decision = Result<Vec<SubscriptionEvent>, SubscriptionError>;
 
-/// One fact in the history of a tenant's subscription.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum SubscriptionEvent {
-    /// Billing periods are counted from `anchor`.
-    SubscriptionStarted { plan: PlanTerms, anchor: DateTime<Utc> },
-    /// In force at once; the running period's limit changes in the same commit.
-    PlanChanged { from: String, plan: PlanTerms, reason: String },
-}
-
-crate::event::event_types! { SubscriptionEvent {
-    SubscriptionStarted: "1",
-    PlanChanged: "1",
-} }
-
-#[derive(Clone, Debug)]
-pub enum SubscriptionCommand {
-    StartSubscription(StartSubscription),
-    ChangePlan(ChangePlan),
-}
-
-#[derive(Clone, Debug)]
-pub struct StartSubscription {
-    pub plan: PlanTerms,
-    pub anchor: DateTime<Utc>,
-}
-
-#[derive(Clone, Debug)]
-pub struct ChangePlan {
-    pub plan: PlanTerms,
-    pub reason: String,
-}
-
-impl From<StartSubscription> for SubscriptionCommand {
-    fn from(command: StartSubscription) -> Self {
-        Self::StartSubscription(command)
-    }
-}
-
-impl From<ChangePlan> for SubscriptionCommand {
-    fn from(command: ChangePlan) -> Self {
-        Self::ChangePlan(command)
-    }
-}
+const ENDED: &str = "the paid subscription has ended";
+const CHANGED_THERE: &str = "changed at the payment provider";
 
 /// A broken rule. The caller's fault, so never a 5xx.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,14 +21,35 @@ pub enum SubscriptionError {
     AlreadyStarted,
     #[error("there is no subscription")]
     NotStarted,
+    /// Clients of the former API know this sentence.
+    #[error("Subscription is {0}. Please update your payment method.")]
+    NotInGoodStanding(&'static str),
+    #[error("No active subscription found")]
+    NothingPaid,
+    #[error("another customer of the payment provider is linked already")]
+    OtherCustomerLinked,
+    #[error("an order is being carried out; try again in a moment")]
+    OrderPending,
+    /// It was asked before the last change here, so its answer may be older than that.
+    #[error("the provider's answer is older than what was decided since")]
+    Outdated,
 }
 
-/// Lower case on the wire, as Stripe spells it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SubscriptionStatus {
-    #[default]
-    Active,
+/// An order and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub id: Uuid,
+    pub plan: PlanTerms,
+    pub price: String,
+    pub payment_method: String,
+    pub outcome: OrderOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrderOutcome {
+    Pending,
+    Accepted,
+    Declined { code: Option<String>, reason: String },
 }
 
 /// What rules need to know of one subscription.
@@ -80,6 +58,16 @@ pub struct Subscription {
     pub anchor: Option<DateTime<Utc>>,
     pub plan: PlanTerms,
     pub status: SubscriptionStatus,
+    pub grace_until: Option<DateTime<Utc>>,
+    pub scheduled: Option<Scheduled>,
+    /// The payment provider's id of the tenant.
+    pub customer: Option<String>,
+    pub paid: Option<Paid>,
+    pub order: Option<Order>,
+    /// Something was decided that the payment provider has not been told.
+    pub untold: bool,
+    /// Events so far.
+    pub revision: u64,
 }
 
 impl Subscription {
@@ -87,10 +75,24 @@ impl Subscription {
     ///
     /// # Errors
     /// A [`SubscriptionError`] when a rule forbids the command.
-    pub fn decide(&self, command: SubscriptionCommand) -> Result<Vec<SubscriptionEvent>, SubscriptionError> {
+    pub fn decide(&self, command: SubscriptionCommand) -> Decision {
+        if let SubscriptionCommand::StartSubscription(command) = command {
+            return self.start(command);
+        }
+        if self.anchor.is_none() {
+            return Err(SubscriptionError::NotStarted);
+        }
         match command {
             SubscriptionCommand::StartSubscription(command) => self.start(command),
-            SubscriptionCommand::ChangePlan(command) => self.change_plan(command),
+            SubscriptionCommand::ChangePlan(command) => Ok(self.change_plan(command)),
+            SubscriptionCommand::SchedulePlanChange(command) => Ok(self.schedule(command)),
+            SubscriptionCommand::WithdrawPlanChange(command) => Ok(self.withdraw(command)),
+            SubscriptionCommand::ApplyScheduledChange(command) => Ok(self.apply_scheduled(&command)),
+            SubscriptionCommand::LinkCustomer(command) => self.link_customer(command),
+            SubscriptionCommand::OrderPlan(command) => self.order_plan(command),
+            SubscriptionCommand::DeclineOrder(command) => Ok(self.decline_order(command)),
+            SubscriptionCommand::NoteProviderInformed(command) => Ok(self.note_informed(command)),
+            SubscriptionCommand::RecordProviderState(command) => self.record_provider_state(command),
         }
     }
 
@@ -102,7 +104,36 @@ impl Subscription {
         self.anchor.map(|anchor| Period::holding(anchor, at)).ok_or(SubscriptionError::NotStarted)
     }
 
-    fn start(&self, command: StartSubscription) -> Result<Vec<SubscriptionEvent>, SubscriptionError> {
+    /// The plan in force at `at`, whether or not the scheduled change that is due by then has been recorded.
+    pub fn plan_at(&self, at: DateTime<Utc>) -> &PlanTerms {
+        match &self.scheduled {
+            Some(scheduled) if scheduled.effective_at <= at => &scheduled.plan,
+            _ => &self.plan,
+        }
+    }
+
+    /// Whether what costs something may be asked for.
+    ///
+    /// # Errors
+    /// [`SubscriptionError::NotInGoodStanding`] when it is not paid for, and no grace is left.
+    pub fn require_good_standing(&self, at: DateTime<Utc>) -> Result<(), SubscriptionError> {
+        let borne = self.grace_until.is_some_and(|until| at < until);
+        match self.status {
+            SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::Unknown => Ok(()),
+            SubscriptionStatus::PastDue if borne => Ok(()),
+            status => Err(SubscriptionError::NotInGoodStanding(status.as_str())),
+        }
+    }
+
+    /// The subscription that is paid for at the provider.
+    ///
+    /// # Errors
+    /// [`SubscriptionError::NothingPaid`] when there is none.
+    pub fn require_paid(&self) -> Result<&Paid, SubscriptionError> {
+        self.paid.as_ref().filter(|paid| paid.status.holds_plan()).ok_or(SubscriptionError::NothingPaid)
+    }
+
+    fn start(&self, command: StartSubscription) -> Decision {
         if self.anchor.is_some() {
             return Err(SubscriptionError::AlreadyStarted);
         }
@@ -110,24 +141,164 @@ impl Subscription {
         Ok(vec![SubscriptionEvent::SubscriptionStarted { plan, anchor }])
     }
 
-    fn change_plan(&self, command: ChangePlan) -> Result<Vec<SubscriptionEvent>, SubscriptionError> {
-        if self.anchor.is_none() {
-            return Err(SubscriptionError::NotStarted);
-        }
-        if self.plan == command.plan {
-            return Ok(vec![]);
-        }
+    fn change_plan(&self, command: ChangePlan) -> Vec<SubscriptionEvent> {
         let ChangePlan { plan, reason } = command;
-        Ok(vec![SubscriptionEvent::PlanChanged { from: self.plan.code.clone(), plan, reason }])
+        if self.plan == plan {
+            return self.withdraw(WithdrawPlanChange { reason });
+        }
+        vec![self.changed(plan, reason, false)]
+    }
+
+    fn changed(&self, plan: PlanTerms, reason: String, by_provider: bool) -> SubscriptionEvent {
+        SubscriptionEvent::PlanChanged { from: self.plan.code.clone(), plan, reason, by_provider }
+    }
+
+    fn schedule(&self, command: SchedulePlanChange) -> Vec<SubscriptionEvent> {
+        let SchedulePlanChange { plan, effective_at, reason } = command;
+        if plan == self.plan {
+            return self.withdraw(WithdrawPlanChange { reason });
+        }
+        if self.scheduled.as_ref().is_some_and(|scheduled| scheduled.plan == plan) {
+            return vec![];
+        }
+        vec![SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider: false }]
+    }
+
+    fn withdraw(&self, WithdrawPlanChange { reason }: WithdrawPlanChange) -> Vec<SubscriptionEvent> {
+        match self.scheduled {
+            Some(_) => vec![SubscriptionEvent::PlanChangeWithdrawn { reason }],
+            None => vec![],
+        }
+    }
+
+    fn apply_scheduled(&self, &ApplyScheduledChange { at }: &ApplyScheduledChange) -> Vec<SubscriptionEvent> {
+        match &self.scheduled {
+            Some(scheduled) if scheduled.effective_at <= at => {
+                vec![self.changed(scheduled.plan.clone(), "scheduled".to_owned(), false)]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn link_customer(&self, LinkCustomer { customer }: LinkCustomer) -> Decision {
+        match &self.customer {
+            None => Ok(vec![SubscriptionEvent::CustomerLinked { customer }]),
+            Some(linked) if *linked == customer => Ok(vec![]),
+            Some(_) => Err(SubscriptionError::OtherCustomerLinked),
+        }
+    }
+
+    fn order_plan(&self, command: OrderPlan) -> Decision {
+        let OrderPlan { order, plan, price, payment_method } = command;
+        if self.order.as_ref().is_some_and(|order| order.outcome == OrderOutcome::Pending) {
+            return Err(SubscriptionError::OrderPending);
+        }
+        Ok(vec![SubscriptionEvent::PlanOrdered { order, plan, price, payment_method }])
+    }
+
+    fn decline_order(&self, command: DeclineOrder) -> Vec<SubscriptionEvent> {
+        let DeclineOrder { order, code, reason } = command;
+        match &self.order {
+            Some(pending) if pending.id == order && pending.outcome == OrderOutcome::Pending => {
+                vec![SubscriptionEvent::OrderDeclined { order, code, reason }]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn note_informed(&self, command: NoteProviderInformed) -> Vec<SubscriptionEvent> {
+        let is_current = command.revision == self.revision;
+        if self.untold && is_current { vec![SubscriptionEvent::ProviderInformed {}] } else { vec![] }
+    }
+
+    /// What the provider says counts for status and payment. For the plan it counts where its price has changed, and
+    /// never while a decision of ours has not reached it: that is newer.
+    fn record_provider_state(&self, command: RecordProviderState) -> Decision {
+        if command.revision != self.revision {
+            return Err(SubscriptionError::Outdated);
+        }
+        let paid = command.paid.clone().filter(|paid| !paid.status.is_over());
+        let mut events = vec![];
+        if paid != self.paid {
+            events.push(SubscriptionEvent::ProviderStateRecorded { paid: paid.clone() });
+        }
+        let status = paid.as_ref().map_or(SubscriptionStatus::Active, |paid| match paid.status {
+            // Nothing of it has come into force.
+            SubscriptionStatus::Incomplete => SubscriptionStatus::Active,
+            status => status,
+        });
+        if status != self.status {
+            let grace_until = (status == SubscriptionStatus::PastDue).then_some(command.grace_until);
+            events.push(SubscriptionEvent::StatusChanged { status, grace_until });
+        }
+        events.extend(self.follow_plan(paid.as_ref(), command));
+        Ok(events)
+    }
+
+    fn follow_plan(&self, paid: Option<&Paid>, command: RecordProviderState) -> Option<SubscriptionEvent> {
+        let held = |paid: &&Paid| paid.status.holds_plan();
+        let (before, now) = (self.paid.as_ref().filter(held), paid.filter(held));
+        let Some(now) = now else {
+            before?; // a plan that an operator gave to somebody who pays nothing stays
+            return (self.plan.code != command.free.code).then(|| self.changed(command.free, ENDED.to_owned(), true));
+        };
+        let is_new = before.is_none_or(|before| before.price != now.price);
+        let plan = command.plan.filter(|plan| is_new && plan.code != self.plan.code)?;
+        if self.untold && before.is_some() || self.scheduled.as_ref().is_some_and(|to| to.plan.code == plan.code) {
+            return None;
+        }
+        if before.is_some() && plan.takes_less_than(&self.plan) {
+            let effective_at = command.period_end;
+            let reason = CHANGED_THERE.to_owned();
+            return Some(SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider: true });
+        }
+        Some(self.changed(plan, CHANGED_THERE.to_owned(), true))
     }
 
     fn evolve(&mut self, event: SubscriptionEvent) {
+        self.revision += 1;
         match event {
             SubscriptionEvent::SubscriptionStarted { plan, anchor } => {
                 self.plan = plan;
                 self.anchor = Some(anchor);
             }
-            SubscriptionEvent::PlanChanged { plan, .. } => self.plan = plan,
+            SubscriptionEvent::PlanChanged { plan, by_provider, .. } => {
+                self.plan = plan;
+                self.scheduled = None;
+                self.untold |= !by_provider && self.paid.is_some();
+            }
+            SubscriptionEvent::PlanChangeScheduled { plan, effective_at, by_provider, .. } => {
+                self.scheduled = Some(Scheduled { plan, effective_at });
+                self.untold |= !by_provider && self.paid.is_some();
+            }
+            SubscriptionEvent::PlanChangeWithdrawn { .. } => {
+                self.scheduled = None;
+                self.untold |= self.paid.is_some();
+            }
+            SubscriptionEvent::CustomerLinked { customer } => self.customer = Some(customer),
+            SubscriptionEvent::PlanOrdered { order, plan, price, payment_method } => {
+                self.order = Some(Order { id: order, plan, price, payment_method, outcome: OrderOutcome::Pending });
+            }
+            SubscriptionEvent::OrderDeclined { code, reason, .. } => {
+                self.end_order(OrderOutcome::Declined { code, reason });
+            }
+            SubscriptionEvent::ProviderInformed {} => self.untold = false,
+            SubscriptionEvent::ProviderStateRecorded { paid } => {
+                if paid.as_ref().is_some_and(|paid| paid.status.holds_plan()) {
+                    self.end_order(OrderOutcome::Accepted);
+                }
+                self.paid = paid;
+            }
+            SubscriptionEvent::StatusChanged { status, grace_until } => {
+                self.status = status;
+                self.grace_until = grace_until;
+            }
+        }
+    }
+
+    fn end_order(&mut self, outcome: OrderOutcome) {
+        if let Some(order) = self.order.as_mut().filter(|order| order.outcome == OrderOutcome::Pending) {
+            order.outcome = outcome;
         }
     }
 }

@@ -1,11 +1,15 @@
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{AdjustUsage, ChangeLimit, CommitSlot, PeriodTerms, ReleaseSlot, ReserveSlots, UsageCommand, UsageEvent};
+use super::{AdjustUsage, ChangeLimit, ClosePeriod, CommitSlot, PeriodTerms, ReleaseReason, ReleaseSlot, ReserveSlots, UsageCommand, UsageEvent};
 use crate::{CandidateId, period::Period};
 
 type Decision = Result<Vec<UsageEvent>, UsageError>;
+
+/// Shares of the limit, in percent, that are worth an event of their own.
+const THRESHOLDS: [u8; 3] = [70, 90, 100];
 
 /// A broken rule. The caller's fault, so never a 5xx.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +27,10 @@ pub enum UsageError {
     ReasonMissing,
     #[error("the adjustment would make the usage negative")]
     BelowZero,
+    #[error("the billing period is closed")]
+    Closed,
+    #[error("the billing period has not ended")]
+    NotOver,
 }
 
 /// The balance of one billing period.
@@ -31,10 +39,17 @@ pub struct Usage {
     pub period: Option<Period>,
     pub plan: String,
     pub limit: Option<u32>,
+    /// Candidates that the base price of a metered plan pays for.
+    pub included: Option<u32>,
+    /// Candidates over the included ones, as they were billed.
+    pub metered: i64,
+    pub closed: bool,
     reserved: BTreeSet<CandidateId>,
     committed: BTreeSet<CandidateId>,
     /// Wider than one correction, so that no number of them runs over.
     adjusted: i64,
+    /// In percent of the limit.
+    thresholds: BTreeSet<u8>,
 }
 
 impl Usage {
@@ -43,12 +58,16 @@ impl Usage {
     /// # Errors
     /// A [`UsageError`] when a rule forbids the command.
     pub fn decide(&self, command: UsageCommand) -> Decision {
+        if self.closed && !matches!(command, UsageCommand::ClosePeriod(_)) {
+            return Err(UsageError::Closed);
+        }
         match command {
             UsageCommand::ReserveSlots(command) => self.reserve(command),
             UsageCommand::CommitSlot(command) => self.commit(&command),
             UsageCommand::ReleaseSlot(command) => self.release(&command),
             UsageCommand::ChangeLimit(command) => Ok(self.change_limit(command)),
             UsageCommand::AdjustUsage(command) => self.adjust(command),
+            UsageCommand::ClosePeriod(command) => self.close(&command),
         }
     }
 
@@ -56,6 +75,12 @@ impl Usage {
     pub fn used(&self) -> u32 {
         let slots = i64::try_from(self.reserved.len() + self.committed.len()).unwrap_or(i64::MAX);
         u32::try_from(slots.saturating_add(self.adjusted).max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Slots that are used for good, corrections included: what a metered plan bills. Negative when a correction came
+    /// before what it corrects.
+    fn billable(&self) -> i64 {
+        i64::try_from(self.committed.len()).unwrap_or(i64::MAX).saturating_add(self.adjusted)
     }
 
     /// Slots left; `None`: no limit. A period that nothing has opened yet has the limit of its terms, not this one.
@@ -88,13 +113,37 @@ impl Usage {
             }
             candidates.truncate(usize::try_from(remaining).unwrap_or(usize::MAX));
         }
+        let used = self.used().saturating_add(u32::try_from(candidates.len()).unwrap_or(u32::MAX));
         events.push(UsageEvent::SlotsReserved { candidates });
+        events.extend(self.thresholds(used, limit));
         Ok(events)
+    }
+
+    /// Shares of the limit that are reached with `used` and were not before.
+    fn thresholds(&self, used: u32, limit: Option<u32>) -> impl Iterator<Item = UsageEvent> {
+        let limit = limit.filter(|limit| *limit > 0);
+        let reached = limit.into_iter().flat_map(move |limit| {
+            let is_reached = move |percent: &u8| u64::from(used) * 100 >= u64::from(*percent) * u64::from(limit);
+            THRESHOLDS.into_iter().filter(is_reached).map(move |percent| (percent, limit))
+        });
+        reached
+            .filter(|(percent, _)| !self.thresholds.contains(percent))
+            .map(move |(percent, limit)| UsageEvent::UsageThresholdReached { percent, used, limit })
+    }
+
+    /// What `change` of the billable usage adds to what is over the included candidates of a metered plan.
+    fn overage(&self, change: i64, included: Option<u32>, at: DateTime<Utc>) -> Option<UsageEvent> {
+        let included = i64::from(included?);
+        let over = |billable: i64| billable.saturating_sub(included).max(0);
+        let quantity = over(self.billable().saturating_add(change)) - over(self.billable());
+        (quantity != 0).then_some(UsageEvent::OverageMetered { quantity, at })
     }
 
     fn commit(&self, command: &CommitSlot) -> Decision {
         self.require_reserved(command.candidate)?;
-        Ok(vec![UsageEvent::SlotCommitted { candidate: command.candidate }])
+        let mut events = vec![UsageEvent::SlotCommitted { candidate: command.candidate }];
+        events.extend(self.overage(1, self.included, command.at));
+        Ok(events)
     }
 
     fn release(&self, command: &ReleaseSlot) -> Decision {
@@ -107,10 +156,13 @@ impl Usage {
         if !opened.is_empty() {
             return opened;
         }
-        if self.limit == terms.limit && self.plan == terms.plan {
+        if self.limit == terms.limit && self.plan == terms.plan && self.included == terms.included {
             return vec![];
         }
-        vec![UsageEvent::LimitChanged { plan: terms.plan, limit: terms.limit }]
+        let PeriodTerms { plan, limit, included, .. } = terms;
+        let mut events = vec![UsageEvent::LimitChanged { plan, limit, included }];
+        events.extend(self.thresholds(self.used(), limit));
+        events
     }
 
     fn adjust(&self, command: AdjustUsage) -> Decision {
@@ -121,7 +173,29 @@ impl Usage {
             return Err(UsageError::BelowZero);
         }
         let mut events = self.open(&command.terms);
+        let (limit, included) = match events.is_empty() {
+            true => (self.limit, self.included),
+            false => (command.terms.limit, command.terms.included),
+        };
+        let used = i64::from(self.used()).saturating_add(i64::from(command.delta));
         events.push(UsageEvent::UsageAdjusted { delta: command.delta, reason: command.reason });
+        events.extend(self.overage(i64::from(command.delta), included, command.at));
+        events.extend(self.thresholds(u32::try_from(used).unwrap_or(u32::MAX), limit));
+        Ok(events)
+    }
+
+    fn close(&self, command: &ClosePeriod) -> Decision {
+        let Some(period) = self.period.filter(|_| !self.closed) else { return Ok(vec![]) };
+        if command.at < period.end {
+            return Err(UsageError::NotOver);
+        }
+        let expired = |candidate: &CandidateId| UsageEvent::SlotReleased {
+            candidate: *candidate,
+            reason: ReleaseReason::Expired,
+        };
+        let mut events: Vec<UsageEvent> = self.reserved.iter().map(expired).collect();
+        let expired = u32::try_from(self.reserved.len()).unwrap_or(u32::MAX);
+        events.push(UsageEvent::PeriodClosed { used: self.used().saturating_sub(expired) });
         Ok(events)
     }
 
@@ -129,7 +203,8 @@ impl Usage {
         if self.period.is_some() {
             return vec![];
         }
-        vec![UsageEvent::PeriodOpened { period: terms.period, plan: terms.plan.clone(), limit: terms.limit }]
+        let PeriodTerms { period, plan, limit, included } = terms.clone();
+        vec![UsageEvent::PeriodOpened { period, plan, limit, included }]
     }
 
     fn has_slot(&self, candidate: CandidateId) -> bool {
@@ -142,14 +217,16 @@ impl Usage {
 
     fn evolve(&mut self, event: UsageEvent) {
         match event {
-            UsageEvent::PeriodOpened { period, plan, limit } => {
+            UsageEvent::PeriodOpened { period, plan, limit, included } => {
                 self.period = Some(period);
                 self.plan = plan;
                 self.limit = limit;
+                self.included = included;
             }
-            UsageEvent::LimitChanged { plan, limit } => {
+            UsageEvent::LimitChanged { plan, limit, included } => {
                 self.plan = plan;
                 self.limit = limit;
+                self.included = included;
             }
             UsageEvent::SlotsReserved { candidates } => self.reserved.extend(candidates),
             UsageEvent::SlotCommitted { candidate } => {
@@ -160,6 +237,11 @@ impl Usage {
                 self.reserved.remove(&candidate);
             }
             UsageEvent::UsageAdjusted { delta, .. } => self.adjusted += i64::from(delta),
+            UsageEvent::OverageMetered { quantity, .. } => self.metered = self.metered.saturating_add(quantity),
+            UsageEvent::UsageThresholdReached { percent, .. } => {
+                self.thresholds.insert(percent);
+            }
+            UsageEvent::PeriodClosed { .. } => self.closed = true,
         }
     }
 }

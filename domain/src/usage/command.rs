@@ -1,5 +1,7 @@
+use chrono::{DateTime, Utc};
+
 use super::ReleaseReason;
-use crate::{CandidateId, period::Period};
+use crate::{CandidateId, period::Period, subscription::PlanTerms};
 
 #[derive(Clone, Debug)]
 pub enum UsageCommand {
@@ -8,6 +10,7 @@ pub enum UsageCommand {
     ReleaseSlot(ReleaseSlot),
     ChangeLimit(ChangeLimit),
     AdjustUsage(AdjustUsage),
+    ClosePeriod(ClosePeriod),
 }
 
 /// What opens a period when nothing has happened in it yet.
@@ -16,6 +19,14 @@ pub struct PeriodTerms {
     pub period: Period,
     pub plan: String,
     pub limit: Option<u32>,
+    /// Of a metered plan.
+    pub included: Option<u32>,
+}
+
+impl PeriodTerms {
+    pub fn new(period: Period, plan: &PlanTerms) -> Self {
+        Self { period, plan: plan.code.clone(), limit: plan.monthly_limit, included: plan.included }
+    }
 }
 
 /// Reserves a slot for as many of `candidates` as fit, in their order; refused only when none does.
@@ -28,6 +39,7 @@ pub struct ReserveSlots {
 #[derive(Clone, Debug)]
 pub struct CommitSlot {
     pub candidate: CandidateId,
+    pub at: DateTime<Utc>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +60,13 @@ pub struct AdjustUsage {
     /// Added to what is used; negative gives slots back.
     pub delta: i32,
     pub reason: String,
+    pub at: DateTime<Utc>,
+}
+
+/// Takes no more entries; open reservations end.
+#[derive(Clone, Debug)]
+pub struct ClosePeriod {
+    pub at: DateTime<Utc>,
 }
 
 macro_rules! into_command {
@@ -60,4 +79,4 @@ macro_rules! into_command {
     )*};
 }
 
-into_command!(ReserveSlots, CommitSlot, ReleaseSlot, ChangeLimit, AdjustUsage);
+into_command!(ReserveSlots, CommitSlot, ReleaseSlot, ChangeLimit, AdjustUsage, ClosePeriod);

@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{CandidateId, period::Period};
@@ -5,16 +6,19 @@ use crate::{CandidateId, period::Period};
 /// One entry of the ledger of a tenant's billing period.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum UsageEvent {
-    /// The first entry. `limit`: candidates the period may take; `None`: no limit, metered.
+    /// The first entry. `limit`: candidates the period may take; `None`: no limit. `included`: those of a metered plan
+    /// that its base price pays for.
     PeriodOpened {
         period: Period,
         plan: String,
         limit: Option<u32>,
+        included: Option<u32>,
     },
     /// In force from here on. What is used already stays, even above the new limit.
     LimitChanged {
         plan: String,
         limit: Option<u32>,
+        included: Option<u32>,
     },
     /// One slot each; commits with the uploads.
     SlotsReserved {
@@ -33,6 +37,22 @@ pub enum UsageEvent {
         delta: i32,
         reason: String,
     },
+    /// The entry before it went over what a metered plan includes, or back under it: to be billed, once, under the id
+    /// of this event.
+    OverageMetered {
+        quantity: i64,
+        at: DateTime<Utc>,
+    },
+    /// Once for each share of the limit and period.
+    UsageThresholdReached {
+        percent: u8,
+        used: u32,
+        limit: u32,
+    },
+    /// What comes later is an entry of a later period. Reservations that nothing has come of are released before.
+    PeriodClosed {
+        used: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +60,8 @@ pub enum UsageEvent {
 pub enum ReleaseReason {
     ExtractionFailed,
     ScoringFailed,
+    /// Nothing had come of it when the period was closed.
+    Expired,
 }
 
 crate::event::event_types! { UsageEvent {
@@ -49,4 +71,7 @@ crate::event::event_types! { UsageEvent {
     SlotCommitted: "1",
     SlotReleased: "1",
     UsageAdjusted: "1",
+    OverageMetered: "1",
+    UsageThresholdReached: "1",
+    PeriodClosed: "1",
 } }

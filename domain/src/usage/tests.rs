@@ -1,12 +1,13 @@
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     CandidateId,
-    fixtures::{after, candidate, candidates, given, march},
+    fixtures::{after, at, candidate, candidates, given, march},
 };
 
 #[test]
@@ -25,15 +26,17 @@ fn a_later_reservation_finds_the_period_open() {
 fn a_batch_takes_what_remains_in_its_order() {
     given::<Usage>(vec![opened(Some(3)), reserved([9])])
         .when(reserve([4, 2, 7]).into())
-        .then_expect_events(vec![reserved([4, 2])]);
+        .then_expect_events([vec![reserved([4, 2])], full(3)].concat());
     given::<Usage>(vec![])
         .when(reserve([5, 4, 3, 2, 1]).into())
-        .then_expect_events(vec![opened(Some(3)), reserved([5, 4, 3])]);
+        .then_expect_events([vec![opened(Some(3)), reserved([5, 4, 3])], full(3)].concat());
 }
 
 #[test]
 fn a_batch_that_fits_is_taken_whole() {
-    given::<Usage>(vec![opened(Some(3))]).when(reserve([1, 2, 3]).into()).then_expect_events(vec![reserved([1, 2, 3])]);
+    given::<Usage>(vec![opened(Some(3))])
+        .when(reserve([1, 2, 3]).into())
+        .then_expect_events([vec![reserved([1, 2, 3])], full(3)].concat());
 }
 
 #[test]
@@ -64,7 +67,9 @@ fn the_limit_in_force_counts_and_not_the_one_a_reservation_brings() {
         .when(generous.into())
         .then_expect_error(UsageError::LimitReached { used: 1, limit: 1 });
     let metered = ReserveSlots { terms: terms(None), candidates: candidates([2, 3]) };
-    given::<Usage>(vec![opened(Some(2)), reserved([1])]).when(metered.into()).then_expect_events(vec![reserved([2])]);
+    given::<Usage>(vec![opened(Some(2)), reserved([1])])
+        .when(metered.into())
+        .then_expect_events([vec![reserved([2])], full(2)].concat());
 }
 
 #[test]
@@ -81,7 +86,7 @@ fn a_candidate_with_a_slot_gets_no_second_one() {
 fn a_candidate_named_twice_gets_one_slot() {
     given::<Usage>(vec![opened(Some(3))])
         .when(reserve([2, 1, 2, 2, 3, 4]).into())
-        .then_expect_events(vec![reserved([2, 1, 3])]);
+        .then_expect_events([vec![reserved([2, 1, 3])], full(3)].concat());
 }
 
 #[test]
@@ -93,7 +98,7 @@ fn a_reservation_for_nobody_is_nothing() {
 #[test]
 fn a_reserved_slot_can_be_committed() {
     given::<Usage>(vec![opened(Some(3)), reserved([1, 2])])
-        .when(CommitSlot { candidate: candidate(2) }.into())
+        .when(commit(2).into())
         .then_expect_events(vec![committed(2)]);
 }
 
@@ -113,13 +118,17 @@ fn a_reserved_slot_can_be_released() {
 fn a_released_slot_is_free_for_somebody_else_and_for_a_second_try() {
     let full_but_one = vec![opened(Some(2)), reserved([1, 2]), released(2)];
     assert_eq!(after::<Usage>(full_but_one.clone()).remaining(), Some(1));
-    given::<Usage>(full_but_one.clone()).when(reserve([3]).into()).then_expect_events(vec![reserved([3])]);
-    given::<Usage>(full_but_one).when(reserve([2]).into()).then_expect_events(vec![reserved([2])]);
+    given::<Usage>(full_but_one.clone())
+        .when(reserve([3]).into())
+        .then_expect_events([vec![reserved([3])], full(2)].concat());
+    given::<Usage>(full_but_one)
+        .when(reserve([2]).into())
+        .then_expect_events([vec![reserved([2])], full(2)].concat());
 }
 
 #[test]
 fn a_slot_is_settled_once() {
-    let commit = || CommitSlot { candidate: candidate(1) };
+    let commit = || commit(1);
     let release = || ReleaseSlot { candidate: candidate(1), reason: ReleaseReason::ExtractionFailed };
     let untouched = vec![opened(Some(3))];
     let taken = vec![opened(Some(3)), reserved([1]), committed(1)];
@@ -183,7 +192,9 @@ fn a_downgrade_keeps_what_is_used_and_accepts_nothing_more() {
         .when(reserve([5]).into())
         .then_expect_error(UsageError::LimitReached { used: 2, limit: 2 });
     let free_again = [still_full, vec![released(4)]].concat();
-    given::<Usage>(free_again).when(reserve([5, 6]).into()).then_expect_events(vec![reserved([5])]);
+    given::<Usage>(free_again)
+        .when(reserve([5, 6]).into())
+        .then_expect_events([vec![reserved([5])], full(2)].concat());
 }
 
 #[test]
@@ -198,7 +209,9 @@ fn usage_can_be_corrected_with_a_reason() {
 
 #[test]
 fn a_correction_may_exceed_the_limit_because_it_accepts_nothing() {
-    given::<Usage>(vec![opened(Some(3))]).when(adjust(10).into()).then_expect_events(vec![adjusted(10)]);
+    given::<Usage>(vec![opened(Some(3))])
+        .when(adjust(10).into())
+        .then_expect_events([vec![adjusted(10)], reached([70, 90, 100], 10, 3)].concat());
 }
 
 #[test]
@@ -266,6 +279,27 @@ proptest! {
     }
 
     #[test]
+    fn what_is_billed_is_what_is_over_at_the_end(included in 0_u32..6, commands in prop::collection::vec(command(), 0..60)) {
+        let terms = PeriodTerms { included: Some(included), ..terms(None) };
+        let mut usage = Usage::default();
+        let mut ledger = Ledger::default();
+        for command in commands {
+            let command = match command {
+                UsageCommand::ReserveSlots(command) => ReserveSlots { terms: terms.clone(), ..command }.into(),
+                UsageCommand::AdjustUsage(command) => AdjustUsage { terms: terms.clone(), ..command }.into(),
+                UsageCommand::ChangeLimit(_) => continue,
+                command => command,
+            };
+            for event in usage.decide(command).unwrap_or_default() {
+                ledger.enter(&event)?;
+                usage.apply(event);
+            }
+            prop_assert_eq!(usage.metered, ledger.over(included));
+            prop_assert_eq!(usage.metered, ledger.metered);
+        }
+    }
+
+    #[test]
     fn a_reservation_takes_all_that_fits(limit in prop::option::of(0_u32..12), parts in prop::collection::vec(0_usize..6, 0..6)) {
         let mut usage = Usage::default();
         let mut next = 0;
@@ -283,6 +317,71 @@ proptest! {
     }
 }
 
+#[test]
+fn shares_of_the_limit_are_told_once() {
+    let usage = |events| after::<Usage>(events);
+    let limit = PeriodTerms { limit: Some(10), ..terms(None) };
+    let mut history = vec![opened(Some(10)), reserved(1..=6)];
+    let mut told = vec![];
+    for number in 7..=10 {
+        let command = ReserveSlots { terms: limit.clone(), candidates: candidates([number]) };
+        let events = usage(history.clone()).decide(command.into()).unwrap();
+        told.extend(events.iter().filter(|event| matches!(event, UsageEvent::UsageThresholdReached { .. })).cloned());
+        history.extend(events);
+    }
+    assert_eq!(told, [reached([70], 7, 10), reached([90], 9, 10), reached([100], 10, 10)].concat());
+    let again = [history, vec![released(3), released(4)]].concat();
+    let command = ReserveSlots { terms: limit, candidates: candidates([3, 4]) };
+    given::<Usage>(again).when(command.into()).then_expect_events(vec![reserved([3, 4])]);
+}
+
+#[test]
+fn a_lower_limit_reaches_shares_too() {
+    given::<Usage>(vec![opened(Some(10)), reserved([1, 2])])
+        .when(ChangeLimit { terms: terms(Some(2)) }.into())
+        .then_expect_events([vec![limited("free", Some(2))], full(2)].concat());
+}
+
+#[test]
+fn a_metered_plan_bills_what_is_over_its_included_candidates() {
+    let opened = UsageEvent::PeriodOpened {
+        period: march(),
+        plan: "enterprise".to_owned(),
+        limit: None,
+        included: Some(2),
+    };
+    let over = |quantity| UsageEvent::OverageMetered { quantity, at: now() };
+    let history = vec![opened, reserved([1, 2, 3, 4]), committed(1)];
+    given::<Usage>(history.clone()).when(commit(2).into()).then_expect_events(vec![committed(2)]);
+    let history = [history, vec![committed(2)]].concat();
+    given::<Usage>(history.clone()).when(commit(3).into()).then_expect_events(vec![committed(3), over(1)]);
+    given::<Usage>(history.clone()).when(adjust(5).into()).then_expect_events(vec![adjusted(5), over(5)]);
+    let history = [history, vec![committed(3), over(1)]].concat();
+    given::<Usage>(history.clone()).when(adjust(-3).into()).then_expect_events(vec![adjusted(-3), over(-1)]);
+    assert_eq!(after::<Usage>(history).metered, 1);
+}
+
+#[test]
+fn a_closed_period_releases_what_is_open_and_takes_nothing_more() {
+    let history = vec![opened(Some(3)), reserved([1, 2]), committed(1)];
+    let close = ClosePeriod { at: march().end };
+    let expired = UsageEvent::SlotReleased { candidate: candidate(2), reason: ReleaseReason::Expired };
+    let closed = vec![expired, UsageEvent::PeriodClosed { used: 1 }];
+    given::<Usage>(history.clone()).when(close.clone().into()).then_expect_events(closed.clone());
+    let history = [history, closed].concat();
+    given::<Usage>(history.clone()).when(close.into()).then_expect_events(vec![]);
+    for command in [reserve([5]).into(), commit(2).into(), adjust(1).into()] {
+        given::<Usage>(history.clone()).when(command).then_expect_error(UsageError::Closed);
+    }
+}
+
+#[test]
+fn a_period_is_closed_after_its_end_and_if_it_was_opened() {
+    let early = ClosePeriod { at: now() };
+    given::<Usage>(vec![opened(Some(3))]).when(early.into()).then_expect_error(UsageError::NotOver);
+    given::<Usage>(vec![]).when(ClosePeriod { at: march().end }.into()).then_expect_events(vec![]);
+}
+
 /// A second bookkeeper, who knows nothing but the entries.
 #[derive(Default)]
 struct Ledger {
@@ -291,9 +390,17 @@ struct Ledger {
     reserved: BTreeSet<CandidateId>,
     committed: BTreeSet<CandidateId>,
     adjusted: i64,
+    metered: i64,
+    reached: BTreeSet<u8>,
+    closed: bool,
 }
 
 impl Ledger {
+    /// Candidates over `included` that were billed so far, had it been so from the beginning.
+    fn over(&self, included: u32) -> i64 {
+        (i64::try_from(self.committed.len()).unwrap() + self.adjusted - i64::from(included)).max(0)
+    }
+
     fn used(&self) -> i64 {
         (i64::try_from(self.reserved.len() + self.committed.len()).unwrap() + self.adjusted).max(0)
     }
@@ -304,6 +411,7 @@ impl Ledger {
             (self.open, self.limit) = (true, *limit);
         }
         prop_assert!(self.open, "an entry before the period was opened: {:?}", event);
+        prop_assert!(!self.closed, "an entry after the period was closed: {:?}", event);
         match event {
             UsageEvent::PeriodOpened { .. } => {}
             UsageEvent::LimitChanged { limit, .. } => self.limit = *limit,
@@ -327,6 +435,17 @@ impl Ledger {
                 prop_assert!(self.used() + i64::from(*delta) >= 0, "corrected below zero");
                 self.adjusted += i64::from(*delta);
             }
+            UsageEvent::OverageMetered { quantity, .. } => self.metered += quantity,
+            UsageEvent::UsageThresholdReached { percent, used, limit } => {
+                prop_assert_eq!((i64::from(*used), Some(*limit)), (self.used(), self.limit));
+                prop_assert!(self.used() * 100 >= i64::from(*percent) * i64::from(*limit));
+                prop_assert!(self.reached.insert(*percent), "{} % a second time", percent);
+            }
+            UsageEvent::PeriodClosed { used } => {
+                prop_assert_eq!(self.reserved.len(), 0);
+                prop_assert_eq!(i64::from(*used), self.used());
+                self.closed = true;
+            }
         }
         Ok(())
     }
@@ -339,19 +458,38 @@ fn command() -> impl Strategy<Value = UsageCommand> {
     prop_oneof![
         4 => (limit(), prop::collection::vec(somebody(), 0..5))
             .prop_map(|(limit, candidates)| ReserveSlots { terms: terms(limit), candidates }.into()),
-        3 => somebody().prop_map(|candidate| CommitSlot { candidate }.into()),
+        3 => somebody().prop_map(|candidate| CommitSlot { candidate, at: now() }.into()),
         2 => (somebody(), reason()).prop_map(|(candidate, reason)| ReleaseSlot { candidate, reason }.into()),
         1 => limit().prop_map(|limit| ChangeLimit { terms: terms(limit) }.into()),
         1 => (-4_i32..5).prop_map(|delta| adjust(delta).into()),
+        1 => Just(ClosePeriod { at: march().end }.into()),
     ]
 }
 
+fn now() -> DateTime<Utc> {
+    at("2026-03-20T08:00:00Z")
+}
+
+fn commit(number: u128) -> CommitSlot {
+    CommitSlot { candidate: candidate(number), at: now() }
+}
+
+fn reached(shares: impl IntoIterator<Item = u8>, used: u32, limit: u32) -> Vec<UsageEvent> {
+    let event = |percent| UsageEvent::UsageThresholdReached { percent, used, limit };
+    shares.into_iter().map(event).collect()
+}
+
+/// All of the limit at once, which so far had nothing of note.
+fn full(limit: u32) -> Vec<UsageEvent> {
+    reached([70, 90, 100], limit, limit)
+}
+
 fn terms(limit: Option<u32>) -> PeriodTerms {
-    PeriodTerms { period: march(), plan: "free".to_owned(), limit }
+    PeriodTerms { period: march(), plan: "free".to_owned(), limit, included: None }
 }
 
 fn opened(limit: Option<u32>) -> UsageEvent {
-    UsageEvent::PeriodOpened { period: march(), plan: "free".to_owned(), limit }
+    UsageEvent::PeriodOpened { period: march(), plan: "free".to_owned(), limit, included: None }
 }
 
 fn reserve(numbers: impl IntoIterator<Item = u128>) -> ReserveSlots {
@@ -371,11 +509,11 @@ fn released(number: u128) -> UsageEvent {
 }
 
 fn limited(plan: &str, limit: Option<u32>) -> UsageEvent {
-    UsageEvent::LimitChanged { plan: plan.to_owned(), limit }
+    UsageEvent::LimitChanged { plan: plan.to_owned(), limit, included: None }
 }
 
 fn adjust(delta: i32) -> AdjustUsage {
-    AdjustUsage { terms: terms(Some(3)), delta, reason: "support case 42".to_owned() }
+    AdjustUsage { terms: terms(Some(3)), delta, reason: "support case 42".to_owned(), at: now() }
 }
 
 fn adjusted(delta: i32) -> UsageEvent {
