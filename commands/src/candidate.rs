@@ -10,7 +10,7 @@ use starscreen_domain::{
         UploadResume,
     },
     subscription::Subscription,
-    usage::{CommitSlot, PeriodTerms, ReleaseReason, ReleaseSlot, ReserveSlots, Usage},
+    usage::{AdjustUsage, CommitSlot, PeriodTerms, ReleaseReason, ReleaseSlot, ReserveSlots, Usage},
 };
 use uuid::Uuid;
 
@@ -47,13 +47,14 @@ pub struct Uploaded {
 /// [`CommandError::NotFound`] for an unknown job, [`starscreen_domain::usage::UsageError::LimitReached`] without a
 /// free slot.
 pub async fn upload_resume(bus: &Bus, context: Context, upload: Upload) -> Result<Committed<Uploaded>, CommandError> {
-    let (tenant, at, urgent) = (context.tenant, context.at, context.urgent);
+    let (tenant, urgent) = (context.tenant, context.urgent);
     bus.commit(context.in_turn(), move |unit| {
         let Upload { candidate, key, mut command } = upload.clone();
         Box::pin(async move {
             let job = command.job_id;
+            require_good_standing(unit).await?;
             job::present(unit, job).await?;
-            let (usage_id, terms) = billing_period(unit, tenant, at).await?;
+            let (usage_id, terms) = billing_period(unit).await?;
             unit.decide::<Usage>(usage_id, ReserveSlots { terms, candidates: vec![candidate] }).await?;
             command.usage_id = usage_id;
             let content_hash = command.content_hash.clone();
@@ -103,9 +104,7 @@ pub(crate) async fn remove(
     reason: DeletionReason,
 ) -> Result<(), CommandError> {
     let state = unit.state::<Candidate>(candidate).await?;
-    if let Some(usage_id) = state.usage_id.filter(|_| state.holds_reserved_slot()) {
-        unit.decide::<Usage>(usage_id, CommitSlot { candidate }).await?;
-    }
+    commit_slot(unit, candidate, &state).await?;
     let deleted = unit.decide::<Candidate>(candidate, DeleteCandidate { reason }).await;
     deleted.map(|_| ()).map_err(|error| match error {
         CommandError::Candidate(CandidateError::NotUploaded | CandidateError::Deleted) => {
@@ -115,29 +114,50 @@ pub(crate) async fn remove(
     })
 }
 
-/// Gives back the slot of a candidate that failed before it was scored.
+/// Uses the slot of a candidate for good. When its period is closed, and the reservation with it, that is an entry of
+/// the running one.
+pub(crate) async fn commit_slot(
+    unit: &mut Unit,
+    candidate: CandidateId,
+    before: &Candidate,
+) -> Result<(), CommandError> {
+    let Some(usage_id) = before.usage_id.filter(|_| before.holds_reserved_slot()) else { return Ok(()) };
+    let at = unit.at();
+    if !unit.state::<Usage>(usage_id).await?.closed {
+        return unit.decide::<Usage>(usage_id, CommitSlot { candidate, at }).await.map(drop);
+    }
+    let (usage_id, terms) = billing_period(unit).await?;
+    let reason = format!("candidate {candidate} of a period that was closed before it was scored");
+    unit.decide::<Usage>(usage_id, AdjustUsage { terms, delta: 1, reason, at }).await.map(drop)
+}
+
+/// Gives back the slot of a candidate that failed before it was scored. A closed period has done so already.
 pub(crate) async fn release_slot(
     unit: &mut Unit,
     candidate: CandidateId,
     before: &Candidate,
     reason: ReleaseReason,
 ) -> Result<(), CommandError> {
-    if let Some(usage_id) = before.usage_id.filter(|_| before.holds_reserved_slot()) {
+    if let Some(usage_id) = before.usage_id.filter(|_| before.holds_reserved_slot())
+        && !unit.state::<Usage>(usage_id).await?.closed
+    {
         unit.decide::<Usage>(usage_id, ReleaseSlot { candidate, reason }).await?;
     }
     Ok(())
 }
 
 /// The tenant's running billing period and what would open it.
-pub(crate) async fn billing_period(
-    unit: &mut Unit,
-    tenant: TenantId,
-    at: chrono::DateTime<chrono::Utc>,
-) -> Result<(UsageId, PeriodTerms), CommandError> {
+pub(crate) async fn billing_period(unit: &mut Unit) -> Result<(UsageId, PeriodTerms), CommandError> {
+    let (tenant, at) = (unit.tenant(), unit.at());
     let subscription = unit.state::<Subscription>(tenant).await?;
     let period = subscription.period(at)?;
-    let terms = PeriodTerms { period, plan: subscription.plan.code, limit: subscription.plan.monthly_limit };
-    Ok((UsageId::of(tenant, &period), terms))
+    Ok((UsageId::of(tenant, &period), PeriodTerms::new(period, subscription.plan_at(at))))
+}
+
+/// Whether the tenant may ask for what costs something.
+pub(crate) async fn require_good_standing(unit: &mut Unit) -> Result<(), CommandError> {
+    let subscription = unit.state::<Subscription>(unit.tenant()).await?;
+    Ok(subscription.require_good_standing(unit.at())?)
 }
 
 /// Used and limit of the running billing period, if nothing more fits into it now.
@@ -172,7 +192,7 @@ async fn used_of_limit(
     let subscription = bus.read::<Subscription>(tenant, tenant).await?;
     let period = subscription.period(at)?;
     let usage = bus.read::<Usage>(tenant, UsageId::of(tenant, &period)).await?;
-    let limit = if usage.period.is_some() { usage.limit } else { subscription.plan.monthly_limit };
+    let limit = if usage.period.is_some() { usage.limit } else { subscription.plan_at(at).monthly_limit };
     Ok(limit.map(|limit| (usage.used(), limit)))
 }
 
@@ -275,12 +295,12 @@ pub async fn retry(
     job: JobId,
     candidate: CandidateId,
 ) -> Result<Committed<Retried>, CommandError> {
-    let (tenant, at) = (context.tenant, context.at);
     bus.commit(context.in_turn(), move |unit| {
         Box::pin(async move {
+            require_good_standing(unit).await?;
             let rubric_version = job::present(unit, job).await?.current_rubric();
             present(unit, job, candidate).await?;
-            let (usage_id, terms) = billing_period(unit, tenant, at).await?;
+            let (usage_id, terms) = billing_period(unit).await?;
             unit.decide::<Candidate>(candidate, RetryCandidate { usage_id, rubric_version }).await?;
             unit.decide::<Usage>(usage_id, ReserveSlots { terms, candidates: vec![candidate] }).await?;
             unit.redrive(candidate);
@@ -330,12 +350,13 @@ pub async fn upload_resumes(
     job: JobId,
     uploads: Vec<(u32, Upload)>,
 ) -> Result<Committed<UploadedMany>, CommandError> {
-    let (tenant, at, urgent) = (context.tenant, context.at, context.urgent);
+    let (tenant, urgent) = (context.tenant, context.urgent);
     bus.commit(context.in_turn(), move |unit| {
         let uploads = uploads.clone();
         Box::pin(async move {
+            require_good_standing(unit).await?;
             job::present(unit, job).await?;
-            let (usage_id, terms) = billing_period(unit, tenant, at).await?;
+            let (usage_id, terms) = billing_period(unit).await?;
             let candidates = uploads.iter().map(|(_, upload)| upload.candidate).collect();
             let limit = terms.limit;
             unit.decide::<Usage>(usage_id, ReserveSlots { terms, candidates }).await?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cqrs_es::persist::PersistenceError;
 use starscreen_domain::{
-    account::AccountError, candidate::CandidateError, email_claim::EmailClaimError, job::JobError,
-    subscription::SubscriptionError, usage::UsageError,
+    account::AccountError, candidate::CandidateError, customer::CustomerError, email_claim::EmailClaimError,
+    job::JobError, subscription::SubscriptionError, usage::UsageError, webhook::WebhookError,
 };
 
 use crate::{
@@ -28,6 +28,10 @@ pub enum CommandError {
     Subscription(#[from] SubscriptionError),
     #[error(transparent)]
     Usage(#[from] UsageError),
+    #[error(transparent)]
+    Customer(#[from] CustomerError),
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// Unknown, deleted and other tenants' ids are all the same to the caller.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -57,6 +61,8 @@ impl CommandError {
             | Self::Job(_)
             | Self::Subscription(_)
             | Self::Usage(_)
+            | Self::Customer(_)
+            | Self::Webhook(_)
             | Self::NotFound(_) => true,
             Self::KeyReused
             | Self::Contended

@@ -8,6 +8,7 @@ use starscreen_domain::{
 
 use crate::{
     bus::{Bus, Committed, Context, Unit},
+    candidate::require_good_standing,
     error::CommandError,
 };
 
@@ -19,7 +20,8 @@ pub struct Created {
 /// Creates a job; its rubric follows.
 ///
 /// # Errors
-/// A [`JobError`] for a title or description out of bounds, or when the store fails.
+/// A [`JobError`] for a title or description out of bounds,
+/// [`starscreen_domain::subscription::SubscriptionError::NotInGoodStanding`], or when the store fails.
 pub async fn create(
     bus: &Bus,
     context: Context,
@@ -29,6 +31,7 @@ pub async fn create(
     bus.commit(context, move |unit| {
         let command = command.clone();
         Box::pin(async move {
+            require_good_standing(unit).await?;
             unit.decide::<Job>(job, command).await?;
             Ok(Created { job })
         })

@@ -8,6 +8,7 @@ pub mod account;
 pub mod append;
 pub mod bus;
 pub mod candidate;
+pub mod catalog;
 #[cfg(feature = "contracts")]
 pub mod contracts;
 pub mod db;
@@ -15,6 +16,7 @@ pub mod error;
 pub mod grants;
 pub mod job;
 pub mod operations;
+pub mod payments;
 pub mod ports;
 pub mod schema;
 pub mod sequencer;

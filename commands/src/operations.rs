@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use starscreen_domain::{
-    Actor, CandidateId, Delivery, Event, JobId, TenantId, UsageId,
+    Actor, CandidateId, Delivery, Event, JobId, TenantId, UsageId, WebhookId,
     candidate::{Candidate, CandidateError, CandidateEvent},
     job::JobError,
     work::Lane,
@@ -18,7 +18,7 @@ use crate::{
     candidate,
     db::{Db, Scope},
     error::CommandError,
-    job,
+    job, payments,
     store::Log,
     work::{LaneCount, LanePause, WorkQueue},
 };
@@ -218,6 +218,8 @@ pub async fn redrive(bus: &Bus, queue: &WorkQueue, dead: &Dead) -> Result<Redriv
     let context = || Context { urgent: false, ..Context::new(dead.tenant, Actor::Operator, Utc::now()) };
     let outcome = if dead.lane == Lane::Rubric.name() {
         job::retry_rubric(bus, context(), JobId(dead.subject)).await.map(drop)
+    } else if dead.lane == Lane::Webhook.name() {
+        payments::retry_webhook(bus, context(), WebhookId(dead.subject)).await.map(drop)
     } else {
         let id = CandidateId(dead.subject);
         let job = bus.read::<Candidate>(dead.tenant, id).await?.job_id.unwrap_or_default();
@@ -230,9 +232,12 @@ pub async fn redrive(bus: &Bus, queue: &WorkQueue, dead: &Dead) -> Result<Redriv
     };
     let redriven = match outcome {
         Ok(()) => Redriven::Again,
-        Err(CommandError::NotFound(_) | CommandError::Candidate(_) | CommandError::Job(JobError::RubricNotFailed)) => {
-            Redriven::Settled
-        }
+        Err(
+            CommandError::NotFound(_)
+            | CommandError::Candidate(_)
+            | CommandError::Job(JobError::RubricNotFailed)
+            | CommandError::Webhook(_),
+        ) => Redriven::Settled,
         Err(error) => return Err(error),
     };
     forget(queue, dead).await?;
@@ -381,6 +386,8 @@ fn period_of(delivery: &Delivery) -> Option<UsageId> {
         | Event::EmailClaim(_)
         | Event::Job(_)
         | Event::Subscription(_)
-        | Event::Usage(_) => None,
+        | Event::Usage(_)
+        | Event::Customer(_)
+        | Event::Webhook(_) => None,
     }
 }

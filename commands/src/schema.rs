@@ -28,7 +28,7 @@ macro_rules! migration {
 }
 
 /// In order, without a gap.
-pub const MIGRATIONS: &[Migration] = &[migration!(1, "0001_write")];
+pub const MIGRATIONS: &[Migration] = &[migration!(1, "0001_write"), migration!(2, "0002_payments")];
 
 /// A migration that is in.
 #[derive(Clone, Debug)]

@@ -1,14 +1,18 @@
-//! Use cases of subscriptions and their ledger.
+//! Use cases of subscriptions and their ledger. What the payment provider does about them is in [`crate::payments`].
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use starscreen_domain::{
     UsageId,
-    subscription::{ChangePlan, PlanTerms, Subscription},
+    subscription::{
+        ApplyScheduledChange, ChangePlan, OrderPlan, PlanTerms, SchedulePlanChange, Scheduled, Subscription,
+        SubscriptionError,
+    },
     usage::{AdjustUsage, ChangeLimit, PeriodTerms, Usage},
 };
 
 use crate::{
-    bus::{Bus, Committed, Context},
+    bus::{Bus, Committed, Context, Unit},
     candidate::billing_period,
     error::CommandError,
 };
@@ -25,28 +29,21 @@ pub struct PlanChange {
 /// runs beside it sees one or the other, never a mix.
 ///
 /// # Errors
-/// [`starscreen_domain::subscription::SubscriptionError::NotStarted`] without a subscription.
+/// [`SubscriptionError::NotStarted`] without a subscription.
 pub async fn change_plan(
     bus: &Bus,
     context: Context,
     plan: PlanTerms,
     reason: String,
 ) -> Result<Committed<PlanChange>, CommandError> {
-    let (tenant, at) = (context.tenant, context.at);
     bus.commit(context.in_turn(), move |unit| {
         let (plan, reason) = (plan.clone(), reason.clone());
         Box::pin(async move {
+            let tenant = unit.tenant();
             let from = unit.state::<Subscription>(tenant).await?.plan;
             unit.decide::<Subscription>(tenant, ChangePlan { plan: plan.clone(), reason }).await?;
-            let (usage_id, terms) = billing_period(unit, tenant, at).await?;
-            let next_period = unit.state::<Subscription>(tenant).await?.period(terms.period.end)?;
-            unit.decide::<Usage>(usage_id, ChangeLimit { terms: terms.clone() }).await?;
-            // An upload may have opened the next period while this command was on its way over the boundary.
-            let next_id = UsageId::of(tenant, &next_period);
-            if unit.state::<Usage>(next_id).await?.period.is_some() {
-                unit.decide::<Usage>(next_id, ChangeLimit { terms: PeriodTerms { period: next_period, ..terms } })
-                    .await?;
-            }
+            bring_limit(unit).await?;
+            let (usage_id, _) = billing_period(unit).await?;
             let used = unit.state::<Usage>(usage_id).await?.used();
             Ok(PlanChange { from, to: plan, used })
         })
@@ -54,10 +51,119 @@ pub async fn change_plan(
     .await
 }
 
+/// Brings the limit of the plan in force into the running period.
+pub(crate) async fn bring_limit(unit: &mut Unit) -> Result<(), CommandError> {
+    let tenant = unit.tenant();
+    let (usage_id, terms) = billing_period(unit).await?;
+    let next = unit.state::<Subscription>(tenant).await?.period(terms.period.end)?;
+    unit.decide::<Usage>(usage_id, ChangeLimit { terms: terms.clone() }).await?;
+    // An upload may have opened the next period while this command was on its way over the boundary.
+    let next_id = UsageId::of(tenant, &next);
+    if unit.state::<Usage>(next_id).await?.period.is_some() {
+        unit.decide::<Usage>(next_id, ChangeLimit { terms: PeriodTerms { period: next, ..terms } }).await?;
+    }
+    Ok(())
+}
+
+/// What came of the wish for another plan.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Changed {
+    /// In force now.
+    pub plan: PlanTerms,
+    /// `None`: it was changed at once, or nothing was to be changed.
+    pub scheduled: Option<Scheduled>,
+}
+
+/// Takes a paying tenant to another plan: at once when it takes more candidates, with the next period when it takes
+/// fewer. Back to the plan in force takes back what was scheduled.
+///
+/// # Errors
+/// [`SubscriptionError::NothingPaid`], or [`SubscriptionError::NotInGoodStanding`].
+pub async fn move_to_plan(bus: &Bus, context: Context, plan: PlanTerms) -> Result<Committed<Changed>, CommandError> {
+    bus.commit(context.in_turn(), move |unit| {
+        let plan = plan.clone();
+        Box::pin(async move {
+            let (tenant, at) = (unit.tenant(), unit.at());
+            let before = unit.state::<Subscription>(tenant).await?;
+            before.require_paid()?;
+            before.require_good_standing(at)?;
+            let reason = "asked for by the tenant".to_owned();
+            if plan.takes_less_than(&before.plan) {
+                let effective_at = before.period(at)?.end;
+                unit.decide::<Subscription>(tenant, SchedulePlanChange { plan, effective_at, reason }).await?;
+            } else {
+                unit.decide::<Subscription>(tenant, ChangePlan { plan, reason }).await?;
+                bring_limit(unit).await?;
+            }
+            changed(unit).await
+        })
+    })
+    .await
+}
+
+/// Ends what is paid with the time that is paid for; then the plan is `free`.
+///
+/// # Errors
+/// [`SubscriptionError::NothingPaid`].
+pub async fn cancel(bus: &Bus, context: Context, free: PlanTerms) -> Result<Committed<Changed>, CommandError> {
+    bus.commit(context.in_turn(), move |unit| {
+        let free = free.clone();
+        Box::pin(async move {
+            let (tenant, at) = (unit.tenant(), unit.at());
+            let before = unit.state::<Subscription>(tenant).await?;
+            let paid = before.require_paid()?;
+            let effective_at = paid.period_end.filter(|end| *end > at).unwrap_or(before.period(at)?.end);
+            let reason = "canceled by the tenant".to_owned();
+            unit.decide::<Subscription>(tenant, SchedulePlanChange { plan: free, effective_at, reason }).await?;
+            changed(unit).await
+        })
+    })
+    .await
+}
+
+async fn changed(unit: &mut Unit) -> Result<Changed, CommandError> {
+    let after = unit.state::<Subscription>(unit.tenant()).await?;
+    Ok(Changed { plan: after.plan, scheduled: after.scheduled })
+}
+
+/// Lets what was scheduled and is due come into force.
+pub(crate) async fn apply_scheduled(unit: &mut Unit) -> Result<(), CommandError> {
+    let (tenant, at) = (unit.tenant(), unit.at());
+    if !unit.decide::<Subscription>(tenant, ApplyScheduledChange { at }).await?.is_empty() {
+        bring_limit(unit).await?;
+    }
+    Ok(())
+}
+
+/// Orders the first paid plan; the lane `billing` places the order with the payment provider.
+///
+/// # Errors
+/// [`SubscriptionError::OrderPending`].
+pub async fn order(bus: &Bus, context: Context, command: OrderPlan) -> Result<Committed<()>, CommandError> {
+    bus.commit(context.in_turn(), move |unit| {
+        let command = command.clone();
+        Box::pin(async move {
+            let tenant = unit.tenant();
+            unit.decide::<Subscription>(tenant, command).await.map(drop)
+        })
+    })
+    .await
+}
+
+/// Used and limit after a correction.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Adjusted {
     pub used: u32,
     pub limit: Option<u32>,
+}
+
+/// A correction of the running period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Correction {
+    /// Added to what is used; negative gives slots back.
+    By(i32),
+    /// Nothing is used afterwards.
+    Reset,
 }
 
 /// Corrects the running period by an entry with its reason.
@@ -67,18 +173,39 @@ pub struct Adjusted {
 pub async fn adjust_usage(
     bus: &Bus,
     context: Context,
-    delta: i32,
+    correction: Correction,
     reason: String,
 ) -> Result<Committed<Adjusted>, CommandError> {
-    let (tenant, at) = (context.tenant, context.at);
     bus.commit(context.in_turn(), move |unit| {
         let reason = reason.clone();
         Box::pin(async move {
-            let (usage_id, terms): (_, PeriodTerms) = billing_period(unit, tenant, at).await?;
-            unit.decide::<Usage>(usage_id, AdjustUsage { terms, delta, reason }).await?;
+            let at = unit.at();
+            let (usage_id, terms) = billing_period(unit).await?;
+            let used = unit.state::<Usage>(usage_id).await?.used();
+            let delta = match correction {
+                Correction::By(delta) => delta,
+                Correction::Reset => i32::try_from(used).map_or(i32::MIN, |used| -used),
+            };
+            if correction != Correction::Reset || delta != 0 {
+                unit.decide::<Usage>(usage_id, AdjustUsage { terms, delta, reason, at }).await?;
+            }
             let usage = unit.state::<Usage>(usage_id).await?;
             Ok(Adjusted { used: usage.used(), limit: usage.limit })
         })
     })
     .await
+}
+
+/// Where a tenant stands with its payments.
+///
+/// # Errors
+/// [`SubscriptionError::NotInGoodStanding`], or when the store fails.
+pub async fn require_good_standing(
+    bus: &Bus,
+    tenant: starscreen_domain::TenantId,
+    at: DateTime<Utc>,
+) -> Result<(), CommandError> {
+    let subscription = bus.read::<Subscription>(tenant, tenant).await?;
+    let standing: Result<(), SubscriptionError> = subscription.require_good_standing(at);
+    Ok(standing?)
 }

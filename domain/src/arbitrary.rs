@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::{
     AttemptId, CandidateId, ClaimId, Event, JobId, Sealed, TenantId, UsageId, UserId,
     account::AccountEvent,
-    customer::CustomerEvent,
     candidate::{CandidateEvent, CategoryScore, DeletionReason, Failure, HiddenText, RetryFrom},
+    customer::CustomerEvent,
     email_claim::EmailClaimEvent,
     job::{BackgroundPatterns, Category, EducationPreferences, JobEvent, Rubric},
     period::Period,
@@ -213,11 +213,13 @@ fn usage() -> impl Strategy<Value = UsageEvent> {
         Just(ReleaseReason::Expired)
     ];
     prop_oneof![
-        (period, text(), of(any::<u32>()), of(any::<u32>())).prop_map(|(period, plan, limit, included)| {
-            UsageEvent::PeriodOpened { period, plan, limit, included }
+        (period, text(), of(any::<u32>()), of(any::<u32>()))
+            .prop_map(|(period, plan, limit, included)| { UsageEvent::PeriodOpened { period, plan, limit, included } }),
+        (text(), of(any::<u32>()), of(any::<u32>())).prop_map(|(plan, limit, included)| UsageEvent::LimitChanged {
+            plan,
+            limit,
+            included
         }),
-        (text(), of(any::<u32>()), of(any::<u32>()))
-            .prop_map(|(plan, limit, included)| UsageEvent::LimitChanged { plan, limit, included }),
         vec(id(CandidateId), 0..5).prop_map(|candidates| UsageEvent::SlotsReserved { candidates }),
         id(CandidateId).prop_map(|candidate| UsageEvent::SlotCommitted { candidate }),
         (id(CandidateId), release_reason)

@@ -319,7 +319,10 @@ mod tests {
     #[test]
     fn an_unknown_lane_is_told_which_there_are() {
         let refusal = "scores".parse::<Lane>().unwrap_err().to_string();
-        assert_eq!(refusal, "\"scores\" is no lane; there are extract, rubric, score, react, clock, billing and webhook");
+        assert_eq!(
+            refusal,
+            "\"scores\" is no lane; there are extract, rubric, score, react, clock, billing and webhook"
+        );
         assert!(Lane::ALL.iter().all(|lane| refusal.contains(lane.name())));
     }
 }

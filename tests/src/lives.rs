@@ -30,8 +30,13 @@ impl Lives {
                 Event::Job(JobEvent::RubricRecorded { version, .. }) => {
                     lives.rubrics.entry(stored.aggregate_id).or_default().push(version);
                 }
-                Event::Job(_) | Event::Account(_) | Event::EmailClaim(_) | Event::Subscription(_) | Event::Usage(_) => {
-                }
+                Event::Job(_)
+                | Event::Account(_)
+                | Event::EmailClaim(_)
+                | Event::Subscription(_)
+                | Event::Usage(_)
+                | Event::Customer(_)
+                | Event::Webhook(_) => {}
             }
         }
         lives

@@ -16,7 +16,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use cqrs_es::Aggregate;
 use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
-use starscreen_domain::{Actor, TenantId, email_claim::EmailClaim};
+use starscreen_domain::{Actor, TenantId, customer::Customer, email_claim::EmailClaim, webhook::Webhook};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
@@ -258,7 +258,8 @@ impl Bus {
 
 /// Claims belong to no tenant: whether an address is taken is asked before there is one.
 fn owner<A: Aggregate>(tenant: TenantId) -> Option<TenantId> {
-    (A::TYPE != EmailClaim::TYPE).then_some(tenant)
+    let of_nobody = [EmailClaim::TYPE, Customer::TYPE, Webhook::TYPE];
+    (!of_nobody.contains(&A::TYPE)).then_some(tenant)
 }
 
 /// Full jitter: anything between nothing and a bound that doubles.

@@ -2,6 +2,7 @@
 
 use std::{any::Any, collections::HashMap, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, DomainEvent, event_sink::EventSink};
 use serde::Serialize;
 use starscreen_domain::{CommandId, Event, EventId, Metadata, TenantId, work::asked_by};
@@ -149,7 +150,7 @@ impl Unit {
             metadata: without_nul(&metadata).unwrap_or(metadata),
             event_id,
         });
-        if let Some(asked) = asked_by(id, &A::Event::clone(event).into()) {
+        for asked in asked_by(id, &A::Event::clone(event).into()) {
             self.append.work.push(NewWork {
                 id: Uuid::now_v7(),
                 tenant_id: self.tenant,
@@ -160,6 +161,15 @@ impl Unit {
             });
         }
         Ok(altered)
+    }
+
+    /// Business time of the command.
+    pub fn at(&self) -> DateTime<Utc> {
+        self.metadata.occurred_at
+    }
+
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
     }
 
     pub fn add_key(&mut self, key: NewKey) {

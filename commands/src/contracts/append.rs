@@ -50,7 +50,7 @@ pub fn work(tenant: TenantId, task: Task, urgent: bool) -> NewWork {
         id: Uuid::now_v7(),
         tenant_id: tenant,
         urgent,
-        asked: Asked { subject: Uuid::now_v7(), task },
+        asked: Asked { subject: Uuid::now_v7(), task, due: None },
         correlation_id: Uuid::now_v7(),
         causation_id: Uuid::now_v7(),
     }

@@ -229,7 +229,7 @@ pub async fn our_own_reactions_are_not_purged(store: Store) {
 
     let refused = purge(&store.bus, &store.queue, Lane::React, |_| {}).await;
 
-    assert!(matches!(refused, Err(PurgeError::React)), "{refused:?}");
+    assert!(matches!(refused, Err(PurgeError::OwnFollowUps(Lane::React))), "{refused:?}");
     assert_eq!(store.queue.count(Lane::React).await.unwrap().ready, 1, "it is still asked for");
 }
 

@@ -93,7 +93,12 @@ pub async fn a_plan_change_never_oversells(store: Store) {
                 let limit = limits[&event.aggregate_id].unwrap();
                 assert!(used <= limit, "{used} slots were given under a limit of {limit}");
             }
-            UsageEvent::SlotCommitted { .. } | UsageEvent::SlotReleased { .. } | UsageEvent::UsageAdjusted { .. } => {}
+            UsageEvent::SlotCommitted { .. }
+            | UsageEvent::SlotReleased { .. }
+            | UsageEvent::UsageAdjusted { .. }
+            | UsageEvent::OverageMetered { .. }
+            | UsageEvent::UsageThresholdReached { .. }
+            | UsageEvent::PeriodClosed { .. } => {}
         }
     }
     assert_eq!(usize::try_from(used).unwrap(), accepted);

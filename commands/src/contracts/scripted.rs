@@ -42,6 +42,8 @@ impl Scripted {
             objects: Arc::clone(&self.objects) as _,
             extractor: Arc::clone(&self.extractor) as _,
             llm: Arc::clone(&self.llm) as _,
+            payments: None,
+            catalog: Arc::default(),
         }
     }
 

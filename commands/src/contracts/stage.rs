@@ -48,7 +48,7 @@ impl Tenant {
 
 pub fn plan(monthly_limit: Option<u32>) -> PlanTerms {
     let code = monthly_limit.map_or("enterprise".to_owned(), |limit| format!("plan_{limit}"));
-    PlanTerms { display_name: code.clone(), code, monthly_limit }
+    PlanTerms { display_name: code.clone(), code, monthly_limit, ..PlanTerms::default() }
 }
 
 pub fn registration(email: &str, monthly_limit: Option<u32>) -> Registration {

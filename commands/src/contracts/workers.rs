@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
 use starscreen_domain::{
     CandidateId, Event,
     candidate::{Candidate, CandidateEvent, Evaluation, Status, UploadResume},
@@ -29,14 +28,24 @@ pub async fn story(store: &Store, id: CandidateId) -> Vec<String> {
     let of_slot = |event: &UsageEvent| match event {
         UsageEvent::SlotsReserved { candidates } => candidates.contains(&id),
         UsageEvent::SlotCommitted { candidate } | UsageEvent::SlotReleased { candidate, .. } => *candidate == id,
-        UsageEvent::PeriodOpened { .. } | UsageEvent::LimitChanged { .. } | UsageEvent::UsageAdjusted { .. } => false,
+        UsageEvent::PeriodOpened { .. }
+        | UsageEvent::LimitChanged { .. }
+        | UsageEvent::UsageAdjusted { .. }
+        | UsageEvent::OverageMetered { .. }
+        | UsageEvent::UsageThresholdReached { .. }
+        | UsageEvent::PeriodClosed { .. } => false,
     };
     let mut told = vec![];
     for event in history(&store.log).await {
         let concerns = match &event.payload {
             Event::Candidate(_) => event.aggregate_id == id.0,
             Event::Usage(change) => of_slot(change),
-            Event::Account(_) | Event::EmailClaim(_) | Event::Job(_) | Event::Subscription(_) => false,
+            Event::Account(_)
+            | Event::EmailClaim(_)
+            | Event::Job(_)
+            | Event::Subscription(_)
+            | Event::Customer(_)
+            | Event::Webhook(_) => false,
         };
         if concerns {
             told.push(event.payload.event_type());
@@ -280,7 +289,7 @@ pub async fn an_upload_after_the_deletion_of_its_job_is_deleted(store: Store) {
                     crate::job::present(unit, job).await?;
                     has_looked.notify_one();
                     go_on.notified().await;
-                    let (usage_id, terms) = billing_period(unit, tenant.id, Utc::now()).await?;
+                    let (usage_id, terms) = billing_period(unit).await?;
                     unit.decide::<Usage>(usage_id, ReserveSlots { terms, candidates: vec![id] }).await?;
                     unit.decide::<Candidate>(id, UploadResume { usage_id, ..command }).await.map(|_| ())
                 })

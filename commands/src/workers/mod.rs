@@ -3,6 +3,8 @@
 //! One loop a lane claims as many items as it has free places. What goes wrong is tried again with full-jitter
 //! backoff; a result is only ever reported under the attempt that the item was claimed with.
 
+mod billing;
+mod clock;
 mod extraction;
 pub mod purge;
 mod reactions;
@@ -10,6 +12,7 @@ mod rubric;
 mod scoring;
 mod standing;
 mod verify;
+mod webhook;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -28,14 +31,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     append::DeadWork,
     bus::{Bus, Context},
+    catalog::Catalog,
     error::CommandError,
-    ports::{Llm, LlmError, Objects, ObjectsError, TextExtractor, Vault, VaultError},
+    ports::{Llm, LlmError, Objects, ObjectsError, Payments, TextExtractor, Vault, VaultError},
     work::{Claimed, Tried, WorkQueue},
 };
 use standing::Standing;
 
 /// A lane looks for work this often even if nobody wakes it: for foreign commits and items whose pause is over.
 const SLOW_POLL: Duration = Duration::from_millis(500);
+/// As [`SLOW_POLL`], for what is due at a time: there is something for every tenant, and nothing depends on it.
+const CLOCK_POLL: Duration = Duration::from_secs(5);
 /// Pause of a lane after its store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(20);
@@ -66,6 +72,9 @@ pub struct Ports {
     pub objects: Arc<dyn Objects>,
     pub extractor: Arc<dyn TextExtractor>,
     pub llm: Arc<dyn Llm>,
+    /// `None`: nobody can pay.
+    pub payments: Option<Arc<dyn Payments>>,
+    pub catalog: Arc<Catalog>,
 }
 
 /// For how long an item is given away at a time. Its worker prolongs that while it works; what a dead one had in hand
@@ -131,6 +140,7 @@ impl From<CommandError> for WorkError {
         match error {
             CommandError::Candidate(_)
             | CommandError::Job(_)
+            | CommandError::Webhook(_)
             | CommandError::NotFound(_)
             | CommandError::KeyReused
             | CommandError::LeaseLost => Self::Moot(error),
@@ -139,6 +149,7 @@ impl From<CommandError> for WorkError {
             | CommandError::EmailClaim(_)
             | CommandError::Subscription(_)
             | CommandError::Usage(_)
+            | CommandError::Customer(_)
             | CommandError::Contended
             | CommandError::Unavailable(_)
             | CommandError::Unreadable(_)
@@ -218,7 +229,7 @@ impl Workers {
                     self.let_go_if_empty(lane).await;
                     tokio::select! {
                         () = shutdown.cancelled() => return,
-                        _ = timeout(SLOW_POLL, self.queue.woken(lane)) => {}
+                        _ = timeout(poll_of(lane), self.queue.woken(lane)) => {}
                     }
                 }
                 Ok(claimed) => {
@@ -331,6 +342,12 @@ impl Workers {
                 Task::AwaitRubric => self.await_rubric(item).await,
                 Task::FailWaiting => self.fail_waiting(item).await,
                 Task::DeleteCandidates => self.delete_candidates(item).await,
+                Task::ClosePeriod => self.close_period(item).await,
+                Task::ApplyScheduledChange => self.apply_scheduled_change(item).await,
+                Task::InformProvider => self.inform_provider(item).await,
+                Task::PlaceOrder => self.place_order(item).await,
+                Task::MeterOverage { quantity, at } => self.meter_overage(item, quantity, at).await,
+                Task::FollowWebhook => self.follow_webhook(item).await,
             }
         };
         let failed = |reason: &str, after| WorkError::Again { reason: reason.to_owned(), after, budget: Budget::Tries };
@@ -350,13 +367,23 @@ impl Workers {
     }
 
     /// Ends an item that has failed too often by telling who waits for it; passes the error on while there are tries
-    /// left. Our own reactions are tried for ever: nobody could be told.
+    /// left. Our own reactions are tried for ever, since nobody could be told, and so is what the payment provider has to
+    /// be told.
     async fn give_up_or(&self, item: &Claimed, error: WorkError, budget: Budget) -> Result<(), WorkError> {
         let max_attempts = match item.task {
             Task::ExtractText => extraction::MAX_ATTEMPTS,
             Task::DrawUpRubric => rubric::MAX_ATTEMPTS,
             Task::Score => scoring::MAX_ATTEMPTS,
-            Task::ScoreWaiting | Task::AwaitRubric | Task::FailWaiting | Task::DeleteCandidates => return Err(error),
+            Task::FollowWebhook => webhook::MAX_ATTEMPTS,
+            Task::ScoreWaiting
+            | Task::AwaitRubric
+            | Task::FailWaiting
+            | Task::DeleteCandidates
+            | Task::ClosePeriod
+            | Task::ApplyScheduledChange
+            | Task::InformProvider
+            | Task::PlaceOrder
+            | Task::MeterOverage { .. } => return Err(error),
         };
         let spent = match budget {
             Budget::Tries => item.attempts + 1 >= max_attempts,
@@ -370,7 +397,16 @@ impl Workers {
             Task::ExtractText => self.give_up_extraction(item).await,
             Task::DrawUpRubric => self.give_up_rubric(item).await,
             Task::Score => self.give_up_scoring(item).await,
-            Task::ScoreWaiting | Task::AwaitRubric | Task::FailWaiting | Task::DeleteCandidates => Err(error),
+            Task::FollowWebhook => self.give_up_webhook(item, &error.to_string()).await,
+            Task::ScoreWaiting
+            | Task::AwaitRubric
+            | Task::FailWaiting
+            | Task::DeleteCandidates
+            | Task::ClosePeriod
+            | Task::ApplyScheduledChange
+            | Task::InformProvider
+            | Task::PlaceOrder
+            | Task::MeterOverage { .. } => Err(error),
         }
     }
 
@@ -405,6 +441,14 @@ fn on_behalf_of(item: &Claimed) -> Context {
         causation_id: Some(item.causation_id),
         urgent: item.urgent,
         ..Context::new(item.tenant, Actor::Worker(item.task.lane().name().to_owned()), chrono::Utc::now())
+    }
+}
+
+/// How often a lane looks without being woken.
+fn poll_of(lane: Lane) -> Duration {
+    match lane {
+        Lane::Extract | Lane::Rubric | Lane::Score | Lane::React | Lane::Billing | Lane::Webhook => SLOW_POLL,
+        Lane::Clock => CLOCK_POLL,
     }
 }
 

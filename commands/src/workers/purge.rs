@@ -12,7 +12,7 @@ use starscreen_domain::{
 };
 use uuid::Uuid;
 
-use super::{PURGED, WorkError, extraction, failure, report, rubric, scoring};
+use super::{PURGED, WorkError, extraction, failure, report, rubric, scoring, webhook};
 use crate::{
     append::Lease,
     bus::{Bus, Context},
@@ -45,10 +45,10 @@ pub struct Purged {
 #[derive(Debug, thiserror::Error)]
 pub enum PurgeError {
     #[error(
-        "lane react cannot be purged: its items are the product's own follow-ups to events, such as deleting the \
+        "lane {0} cannot be purged: its items are the product's own follow-ups to events, such as deleting the \
          candidates of a deleted job, and nobody could be told that they failed; pause it instead"
     )]
-    React,
+    OwnFollowUps(Lane),
     #[error(transparent)]
     Command(#[from] CommandError),
 }
@@ -56,15 +56,15 @@ pub enum PurgeError {
 /// Ends all items that were in the lane when it began, but for those that a worker has in hand.
 ///
 /// # Errors
-/// [`PurgeError::React`], or when the store fails; what was ended stays ended.
+/// [`PurgeError::OwnFollowUps`], or when the store fails; what was ended stays ended.
 pub async fn purge(
     bus: &Bus,
     queue: &WorkQueue,
     lane: Lane,
     mut progress: impl FnMut(Purged) + Send,
 ) -> Result<Purged, PurgeError> {
-    if lane == Lane::React {
-        return Err(PurgeError::React);
+    if let Lane::React | Lane::Clock | Lane::Billing = lane {
+        return Err(PurgeError::OwnFollowUps(lane));
     }
     let begun_ms = Utc::now().timestamp_millis();
     let mut purged = Purged::default();
@@ -120,8 +120,20 @@ async fn end(bus: &Bus, item: &Claimed) -> Result<(), WorkError> {
             let requested = bus.read::<Candidate>(item.tenant, id).await?.requested;
             scoring::end_scoring(bus, context, item, id, requested, purged(SCORE)).await
         }
-        Task::ScoreWaiting | Task::AwaitRubric | Task::FailWaiting | Task::DeleteCandidates => {
-            Err(WorkError::Refused { reason: PurgeError::React.to_string() })
+        Task::FollowWebhook => {
+            let reason = "an operator took it out of the queue".to_owned();
+            webhook::end_webhook(bus, context, item, PURGED, reason).await
+        }
+        Task::ScoreWaiting
+        | Task::AwaitRubric
+        | Task::FailWaiting
+        | Task::DeleteCandidates
+        | Task::ClosePeriod
+        | Task::ApplyScheduledChange
+        | Task::InformProvider
+        | Task::PlaceOrder
+        | Task::MeterOverage { .. } => {
+            Err(WorkError::Refused { reason: PurgeError::OwnFollowUps(item.task.lane()).to_string() })
         }
     }
 }

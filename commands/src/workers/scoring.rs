@@ -7,7 +7,7 @@ use starscreen_domain::{
     CandidateId,
     candidate::{Candidate, Contact, FailScoring, Failure, RecordScore, ScoreCandidate},
     job::{Job, Rubric, RubricStatus},
-    usage::{CommitSlot, ReleaseReason, Usage},
+    usage::ReleaseReason,
     work::Lane,
 };
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     bus::{Bus, Context},
-    candidate::release_slot,
+    candidate::{commit_slot, release_slot},
     ports::{LlmError, ObjectsError},
     work::Claimed,
 };
@@ -127,10 +127,7 @@ impl Workers {
                 Box::pin(async move {
                     let before = unit.state::<Candidate>(id).await?;
                     unit.decide::<Candidate>(id, command).await?;
-                    if let Some(usage_id) = before.usage_id.filter(|_| before.holds_reserved_slot()) {
-                        unit.decide::<Usage>(usage_id, CommitSlot { candidate: id }).await?;
-                    }
-                    Ok(())
+                    commit_slot(unit, id, &before).await
                 })
             })
             .await?;

@@ -101,10 +101,15 @@ impl Workers {
     ) -> Result<T, LlmError> {
         let answer = call.await;
         if let Ok(_) | Err(LlmError::Unusable { .. }) = &answer {
-            self.standing(lane).state().answered = true;
-            self.let_go(lane).await;
+            self.has_answered(lane).await;
         }
         answer
+    }
+
+    /// What the lane calls has answered.
+    pub(super) async fn has_answered(&self, lane: Lane) {
+        self.standing(lane).state().answered = true;
+        self.let_go(lane).await;
     }
 
     /// Takes over the pause that another process has left: without it, nobody would end it.

@@ -1,12 +1,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{AccountCommand, AccountError, AccountEvent, RegisterAccount};
-use crate::UserId;
+use crate::{Sealed, UserId};
 
 /// What rules need to know of one account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     pub user_id: Option<UserId>,
+    pub email: Option<Sealed>,
 }
 
 impl Account {
@@ -28,10 +29,12 @@ impl Account {
         Ok(vec![AccountEvent::AccountRegistered { user_id, claim_id, email, full_name, company_name }])
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "every noun evolves by the same signature")]
     fn evolve(&mut self, event: AccountEvent) {
         match event {
-            AccountEvent::AccountRegistered { user_id, .. } => self.user_id = Some(user_id),
+            AccountEvent::AccountRegistered { user_id, email, .. } => {
+                self.user_id = Some(user_id);
+                self.email = Some(email);
+            }
         }
     }
 }

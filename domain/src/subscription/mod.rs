@@ -6,16 +6,16 @@
 mod aggregate;
 mod command;
 mod event;
-mod terms;
 #[cfg(test)]
 mod provider_tests;
+mod terms;
 #[cfg(test)]
 mod tests;
 
 pub use aggregate::{Order, OrderOutcome, Subscription, SubscriptionError};
 pub use command::{
-    ApplyScheduledChange, ChangePlan, DeclineOrder, LinkCustomer, NoteProviderInformed, OrderPlan,
-    RecordProviderState, SchedulePlanChange, StartSubscription, SubscriptionCommand, WithdrawPlanChange,
+    ApplyScheduledChange, ChangePlan, DeclineOrder, LinkCustomer, NoteProviderInformed, OrderPlan, RecordProviderState,
+    SchedulePlanChange, StartSubscription, SubscriptionCommand, WithdrawPlanChange,
 };
 pub use event::SubscriptionEvent;
 pub use terms::{Interval, Paid, PlanTerms, Price, Scheduled, SubscriptionStatus};

@@ -220,8 +220,7 @@ fn a_scheduled_change_comes_when_it_is_due_and_can_be_withdrawn() {
         by_provider: false,
     };
     let history = [paying(), vec![scheduled.clone()]].concat();
-    let schedule =
-        SchedulePlanChange { plan: free(), effective_at: march().end, reason: "asked".to_owned() };
+    let schedule = SchedulePlanChange { plan: free(), effective_at: march().end, reason: "asked".to_owned() };
     given::<Subscription>(paying()).when(schedule.clone().into()).then_expect_events(vec![scheduled]);
     given::<Subscription>(history.clone()).when(schedule.into()).then_expect_events(vec![]);
     let early = ApplyScheduledChange { at: march().end - TimeDelta::nanoseconds(1) };
@@ -253,12 +252,8 @@ fn the_link_to_the_customer_is_made_once_and_stays() {
 #[test]
 fn an_order_is_accepted_when_the_provider_has_it_or_declined() {
     let order = Uuid::from_u128(7);
-    let ordered = || OrderPlan {
-        order,
-        plan: recruiter(),
-        price: "price_1".to_owned(),
-        payment_method: "pm_1".to_owned(),
-    };
+    let ordered =
+        || OrderPlan { order, plan: recruiter(), price: "price_1".to_owned(), payment_method: "pm_1".to_owned() };
     let event = {
         let OrderPlan { order, plan, price, payment_method } = ordered();
         SubscriptionEvent::PlanOrdered { order, plan, price, payment_method }

@@ -32,15 +32,23 @@ fn changing_to_the_plan_in_force_changes_nothing() {
 #[test]
 fn new_terms_under_the_same_code_are_a_change() {
     let richer = PlanTerms { monthly_limit: Some(20), ..free() };
-    let changed =
-        SubscriptionEvent::PlanChanged { from: "free".to_owned(), plan: richer.clone(), reason: "asked".to_owned(), by_provider: false };
+    let changed = SubscriptionEvent::PlanChanged {
+        from: "free".to_owned(),
+        plan: richer.clone(),
+        reason: "asked".to_owned(),
+        by_provider: false,
+    };
     given::<Subscription>(vec![started()]).when(change_to(richer).into()).then_expect_events(vec![changed]);
 }
 
 #[test]
 fn a_change_names_the_plan_it_leaves() {
-    let downgraded =
-        SubscriptionEvent::PlanChanged { from: "recruiter".to_owned(), plan: free(), reason: "asked".to_owned(), by_provider: false };
+    let downgraded = SubscriptionEvent::PlanChanged {
+        from: "recruiter".to_owned(),
+        plan: free(),
+        reason: "asked".to_owned(),
+        by_provider: false,
+    };
     given::<Subscription>(vec![started(), upgraded()])
         .when(change_to(free()).into())
         .then_expect_events(vec![downgraded]);
@@ -66,11 +74,21 @@ fn without_a_subscription_there_is_no_period() {
 }
 
 fn free() -> PlanTerms {
-    PlanTerms { code: "free".to_owned(), display_name: "Free".to_owned(), monthly_limit: Some(10), ..PlanTerms::default() }
+    PlanTerms {
+        code: "free".to_owned(),
+        display_name: "Free".to_owned(),
+        monthly_limit: Some(10),
+        ..PlanTerms::default()
+    }
 }
 
 fn recruiter() -> PlanTerms {
-    PlanTerms { code: "recruiter".to_owned(), display_name: "Recruiter".to_owned(), monthly_limit: Some(100), ..PlanTerms::default() }
+    PlanTerms {
+        code: "recruiter".to_owned(),
+        display_name: "Recruiter".to_owned(),
+        monthly_limit: Some(100),
+        ..PlanTerms::default()
+    }
 }
 
 fn start() -> StartSubscription {
@@ -86,5 +104,10 @@ fn change_to(plan: PlanTerms) -> ChangePlan {
 }
 
 fn upgraded() -> SubscriptionEvent {
-    SubscriptionEvent::PlanChanged { from: "free".to_owned(), plan: recruiter(), reason: "asked".to_owned(), by_provider: false }
+    SubscriptionEvent::PlanChanged {
+        from: "free".to_owned(),
+        plan: recruiter(),
+        reason: "asked".to_owned(),
+        by_provider: false,
+    }
 }

@@ -3,7 +3,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{AdjustUsage, ChangeLimit, ClosePeriod, CommitSlot, PeriodTerms, ReleaseReason, ReleaseSlot, ReserveSlots, UsageCommand, UsageEvent};
+use super::{
+    AdjustUsage, ChangeLimit, ClosePeriod, CommitSlot, PeriodTerms, ReleaseReason, ReleaseSlot, ReserveSlots,
+    UsageCommand, UsageEvent,
+};
 use crate::{CandidateId, period::Period};
 
 type Decision = Result<Vec<UsageEvent>, UsageError>;

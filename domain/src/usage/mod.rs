@@ -10,5 +10,7 @@ mod event;
 mod tests;
 
 pub use aggregate::{Usage, UsageError};
-pub use command::{AdjustUsage, ChangeLimit, ClosePeriod, CommitSlot, PeriodTerms, ReleaseSlot, ReserveSlots, UsageCommand};
+pub use command::{
+    AdjustUsage, ChangeLimit, ClosePeriod, CommitSlot, PeriodTerms, ReleaseSlot, ReserveSlots, UsageCommand,
+};
 pub use event::{ReleaseReason, UsageEvent};

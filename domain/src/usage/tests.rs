@@ -121,9 +121,7 @@ fn a_released_slot_is_free_for_somebody_else_and_for_a_second_try() {
     given::<Usage>(full_but_one.clone())
         .when(reserve([3]).into())
         .then_expect_events([vec![reserved([3])], full(2)].concat());
-    given::<Usage>(full_but_one)
-        .when(reserve([2]).into())
-        .then_expect_events([vec![reserved([2])], full(2)].concat());
+    given::<Usage>(full_but_one).when(reserve([2]).into()).then_expect_events([vec![reserved([2])], full(2)].concat());
 }
 
 #[test]
@@ -192,9 +190,7 @@ fn a_downgrade_keeps_what_is_used_and_accepts_nothing_more() {
         .when(reserve([5]).into())
         .then_expect_error(UsageError::LimitReached { used: 2, limit: 2 });
     let free_again = [still_full, vec![released(4)]].concat();
-    given::<Usage>(free_again)
-        .when(reserve([5, 6]).into())
-        .then_expect_events([vec![reserved([5])], full(2)].concat());
+    given::<Usage>(free_again).when(reserve([5, 6]).into()).then_expect_events([vec![reserved([5])], full(2)].concat());
 }
 
 #[test]
@@ -344,12 +340,8 @@ fn a_lower_limit_reaches_shares_too() {
 
 #[test]
 fn a_metered_plan_bills_what_is_over_its_included_candidates() {
-    let opened = UsageEvent::PeriodOpened {
-        period: march(),
-        plan: "enterprise".to_owned(),
-        limit: None,
-        included: Some(2),
-    };
+    let opened =
+        UsageEvent::PeriodOpened { period: march(), plan: "enterprise".to_owned(), limit: None, included: Some(2) };
     let over = |quantity| UsageEvent::OverageMetered { quantity, at: now() };
     let history = vec![opened, reserved([1, 2, 3, 4]), committed(1)];
     given::<Usage>(history.clone()).when(commit(2).into()).then_expect_events(vec![committed(2)]);

@@ -137,7 +137,12 @@ fn summary(event: &Recorded<Event>, candidate: CandidateId) -> String {
         Event::Candidate(event) => of_candidate(event),
         Event::Usage(event) => of_usage(event, candidate),
         // The history of a candidate has none of these.
-        Event::Account(_) | Event::EmailClaim(_) | Event::Job(_) | Event::Subscription(_) => String::new(),
+        Event::Account(_)
+        | Event::EmailClaim(_)
+        | Event::Job(_)
+        | Event::Subscription(_)
+        | Event::Customer(_)
+        | Event::Webhook(_) => String::new(),
     }
 }
 
@@ -179,9 +184,12 @@ fn of_usage(event: &UsageEvent, candidate: CandidateId) -> String {
         UsageEvent::SlotCommitted { .. } => "the slot is used".to_owned(),
         UsageEvent::SlotReleased { reason, .. } => format!("the slot is free again: {reason:?}"),
         // Of the period, not of a slot.
-        UsageEvent::PeriodOpened { .. } | UsageEvent::LimitChanged { .. } | UsageEvent::UsageAdjusted { .. } => {
-            String::new()
-        }
+        UsageEvent::PeriodOpened { .. }
+        | UsageEvent::LimitChanged { .. }
+        | UsageEvent::UsageAdjusted { .. }
+        | UsageEvent::OverageMetered { .. }
+        | UsageEvent::UsageThresholdReached { .. }
+        | UsageEvent::PeriodClosed { .. } => String::new(),
     }
 }
 

@@ -26,7 +26,13 @@ impl Projector for Accounts {
     fn fold(row: Option<AccountRow>, event: &Recorded<Event>) -> Option<AccountRow> {
         let change = match &event.payload {
             Event::Account(change) => change,
-            Event::EmailClaim(_) | Event::Job(_) | Event::Candidate(_) | Event::Subscription(_) | Event::Usage(_) => {
+            Event::EmailClaim(_)
+            | Event::Job(_)
+            | Event::Candidate(_)
+            | Event::Subscription(_)
+            | Event::Usage(_)
+            | Event::Customer(_)
+            | Event::Webhook(_) => {
                 return row;
             }
         };

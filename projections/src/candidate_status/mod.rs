@@ -30,7 +30,13 @@ impl Projector for CandidateStatus {
     fn fold(row: Option<CandidateStatusRow>, event: &Recorded<Event>) -> Option<CandidateStatusRow> {
         let change = match &event.payload {
             Event::Candidate(change) => change,
-            Event::Account(_) | Event::EmailClaim(_) | Event::Job(_) | Event::Subscription(_) | Event::Usage(_) => {
+            Event::Account(_)
+            | Event::EmailClaim(_)
+            | Event::Job(_)
+            | Event::Subscription(_)
+            | Event::Usage(_)
+            | Event::Customer(_)
+            | Event::Webhook(_) => {
                 return row;
             }
         };

@@ -26,7 +26,13 @@ impl Projector for Evaluations {
     fn fold(row: Option<EvaluationRow>, event: &Recorded<Event>) -> Option<EvaluationRow> {
         let change = match &event.payload {
             Event::Candidate(change) => change,
-            Event::Account(_) | Event::EmailClaim(_) | Event::Job(_) | Event::Subscription(_) | Event::Usage(_) => {
+            Event::Account(_)
+            | Event::EmailClaim(_)
+            | Event::Job(_)
+            | Event::Subscription(_)
+            | Event::Usage(_)
+            | Event::Customer(_)
+            | Event::Webhook(_) => {
                 return row;
             }
         };

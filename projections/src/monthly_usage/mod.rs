@@ -28,7 +28,13 @@ impl Projector for MonthlyUsage {
     fn fold(row: Option<MonthlyUsageRow>, event: &Recorded<Event>) -> Option<MonthlyUsageRow> {
         let change = match &event.payload {
             Event::Usage(change) => change,
-            Event::Account(_) | Event::EmailClaim(_) | Event::Job(_) | Event::Candidate(_) | Event::Subscription(_) => {
+            Event::Account(_)
+            | Event::EmailClaim(_)
+            | Event::Job(_)
+            | Event::Candidate(_)
+            | Event::Subscription(_)
+            | Event::Customer(_)
+            | Event::Webhook(_) => {
                 return row;
             }
         };

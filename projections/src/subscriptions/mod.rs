@@ -26,7 +26,13 @@ impl Projector for Subscriptions {
     fn fold(row: Option<SubscriptionRow>, event: &Recorded<Event>) -> Option<SubscriptionRow> {
         let change = match &event.payload {
             Event::Subscription(change) => change,
-            Event::Account(_) | Event::EmailClaim(_) | Event::Job(_) | Event::Candidate(_) | Event::Usage(_) => {
+            Event::Account(_)
+            | Event::EmailClaim(_)
+            | Event::Job(_)
+            | Event::Candidate(_)
+            | Event::Usage(_)
+            | Event::Customer(_)
+            | Event::Webhook(_) => {
                 return row;
             }
         };

@@ -1,0 +1,130 @@
+//! What the payment provider says, and what becomes of it here.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use starscreen_domain::{
+    Actor, CustomerId, TenantId, WebhookId,
+    customer::{ClaimCustomer, Customer},
+    subscription::{LinkCustomer, Paid, RecordProviderState, Subscription, SubscriptionEvent, SubscriptionStatus},
+    webhook::{ReceiveWebhook, RetryWebhook, Webhook},
+};
+
+use crate::{
+    bus::{Bus, Committed, Context, Unit},
+    catalog::Catalog,
+    error::CommandError,
+    ports::PaidSubscription,
+    subscription::bring_limit,
+};
+
+/// Takes in a notice: once, however often it comes. The lane `webhook` follows it.
+///
+/// # Errors
+/// When the store fails; the provider then sends it again.
+pub async fn receive_webhook(bus: &Bus, command: ReceiveWebhook) -> Result<Committed<()>, CommandError> {
+    let context = Context::new(TenantId::default(), Actor::Stripe, Utc::now());
+    let id = WebhookId::of(&command.notice);
+    bus.commit(context, move |unit| {
+        let command = command.clone();
+        Box::pin(async move { unit.decide::<Webhook>(id, command).await.map(drop) })
+    })
+    .await
+}
+
+/// Follows a notice again that was given up.
+///
+/// # Errors
+/// [`starscreen_domain::webhook::WebhookError::NotGivenUp`].
+pub async fn retry_webhook(bus: &Bus, context: Context, id: WebhookId) -> Result<Committed<()>, CommandError> {
+    bus.commit(context, move |unit| {
+        Box::pin(async move {
+            unit.decide::<Webhook>(id, RetryWebhook).await?;
+            unit.redrive(id);
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Links the tenant with its customer at the provider, for ever.
+///
+/// # Errors
+/// When one of both is linked with another.
+pub async fn link_customer(bus: &Bus, context: Context, customer: String) -> Result<Committed<()>, CommandError> {
+    bus.commit(context, move |unit| {
+        let customer = customer.clone();
+        Box::pin(async move { link(unit, customer).await })
+    })
+    .await
+}
+
+pub(crate) async fn link(unit: &mut Unit, customer: String) -> Result<(), CommandError> {
+    let tenant_id = unit.tenant();
+    let id = CustomerId::of(&customer);
+    unit.decide::<Customer>(id, ClaimCustomer { customer: customer.clone(), tenant_id }).await?;
+    unit.decide::<Subscription>(tenant_id, LinkCustomer { customer }).await.map(drop)
+}
+
+/// What the provider said when it was asked for all subscriptions of a customer, in the state of `revision` here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Said {
+    pub revision: u64,
+    pub paid: Option<Paid>,
+}
+
+impl Said {
+    /// Of several subscriptions the one that gives most counts: a second one that is incomplete or over takes nothing
+    /// away from the first.
+    pub fn new(revision: u64, subscriptions: &[PaidSubscription]) -> Self {
+        let best = subscriptions.iter().max_by_key(|subscription| (weight(subscription), subscription.created));
+        Self { revision, paid: best.and_then(paid) }
+    }
+}
+
+fn weight(subscription: &PaidSubscription) -> u8 {
+    match SubscriptionStatus::of(&subscription.status) {
+        SubscriptionStatus::Active | SubscriptionStatus::Trialing => 5,
+        SubscriptionStatus::Unknown => 4,
+        SubscriptionStatus::PastDue => 3,
+        SubscriptionStatus::Unpaid | SubscriptionStatus::Paused => 2,
+        SubscriptionStatus::Incomplete => 1,
+        SubscriptionStatus::IncompleteExpired | SubscriptionStatus::Canceled => 0,
+    }
+}
+
+fn paid(subscription: &PaidSubscription) -> Option<Paid> {
+    let base = subscription.items.iter().find(|item| !item.metered).or(subscription.items.first())?;
+    let status = SubscriptionStatus::of(&subscription.status);
+    if status == SubscriptionStatus::Unknown {
+        tracing::warn!(stripe.status = subscription.status, "a subscription has a status that is not known here");
+    }
+    Some(Paid {
+        id: subscription.id.clone(),
+        price: base.price.clone(),
+        status,
+        cancel_at_period_end: subscription.cancel_at_period_end,
+        period_end: subscription.period_end,
+    })
+}
+
+/// Records what the provider said, and brings what follows from it into the ledger. Says whether anything was new.
+///
+/// # Errors
+/// [`starscreen_domain::subscription::SubscriptionError::Outdated`] when something was decided since it was asked.
+pub(crate) async fn record(unit: &mut Unit, catalog: &Catalog, said: Said) -> Result<bool, CommandError> {
+    let (tenant, at): (_, DateTime<Utc>) = (unit.tenant(), unit.at());
+    let period_end = unit.state::<Subscription>(tenant).await?.period(at)?.end;
+    let Said { revision, paid } = said;
+    let plan = paid.as_ref().and_then(|paid| catalog.by_price(&paid.price)).map(|offer| offer.terms.clone());
+    if let (Some(paid), None) = (&paid, &plan) {
+        tracing::warn!(stripe.price = paid.price, "a subscription has a price that is not on offer here");
+    }
+    let grace_until = at + catalog.grace;
+    let free = catalog.free();
+    let command = RecordProviderState { revision, paid, plan, free, at, period_end, grace_until };
+    let events = unit.decide::<Subscription>(tenant, command).await?;
+    if events.iter().any(|event| matches!(event, SubscriptionEvent::PlanChanged { .. })) {
+        bring_limit(unit).await?;
+    }
+    Ok(!events.is_empty())
+}
