@@ -10,6 +10,7 @@ use starscreen_domain::{
     },
     usage::{AdjustUsage, ChangeLimit, PeriodTerms, Usage},
 };
+use uuid::Uuid;
 
 use crate::{
     bus::{Bus, Committed, Context, Unit},
@@ -135,16 +136,17 @@ pub(crate) async fn apply_scheduled(unit: &mut Unit) -> Result<(), CommandError>
     Ok(())
 }
 
-/// Orders the first paid plan; the lane `billing` places the order with the payment provider.
+/// Orders the first paid plan; the lane `billing` places the order with the payment provider. Answers the order's id.
 ///
 /// # Errors
 /// [`SubscriptionError::OrderPending`].
-pub async fn order(bus: &Bus, context: Context, command: OrderPlan) -> Result<Committed<()>, CommandError> {
+pub async fn order(bus: &Bus, context: Context, command: OrderPlan) -> Result<Committed<Uuid>, CommandError> {
     bus.commit(context.in_turn(), move |unit| {
         let command = command.clone();
         Box::pin(async move {
-            let tenant = unit.tenant();
-            unit.decide::<Subscription>(tenant, command).await.map(drop)
+            let (tenant, order) = (unit.tenant(), command.order);
+            unit.decide::<Subscription>(tenant, command).await?;
+            Ok(order)
         })
     })
     .await

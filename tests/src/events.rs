@@ -113,7 +113,8 @@ impl Events {
 
     /// What is left to do, a sentence each.
     pub async fn work(&self) -> Vec<String> {
-        let sql = "SELECT lane, task, attempts, lease IS NOT NULL, last_error FROM work ORDER BY id";
+        let sql =
+            "SELECT lane, task, attempts, lease IS NOT NULL, last_error FROM work WHERE lane <> 'clock' ORDER BY id";
         let describe = |(lane, task, attempts, leased, error): Item| {
             let state = if leased { "in hand" } else { "waiting" };
             format!("{lane} {task} {state} after {attempts} tries: {}", error.unwrap_or_default())

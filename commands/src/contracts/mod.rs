@@ -18,10 +18,12 @@ pub mod bus;
 pub mod crew;
 pub mod log;
 pub mod operations;
+pub mod payments;
 pub mod postgres;
 pub mod quota;
 pub mod retry;
 pub mod scripted;
+pub mod scripted_payments;
 pub mod stage;
 pub mod work;
 pub mod workers;
@@ -222,6 +224,22 @@ macro_rules! contract_tests {
                 two_claimers_never_get_the_same_item,
                 a_lane_knows_only_its_own_work,
                 who_waits_is_woken_by_new_work;
+            payments:
+                a_notice_is_taken_in_once_and_followed_once,
+                notices_in_any_order_lead_to_what_is_true,
+                a_notice_about_nobody_of_ours_is_passed_over,
+                a_notice_that_cannot_be_followed_is_given_up_and_redriven,
+                a_customer_is_known_by_its_metadata_and_after_a_pause,
+                an_order_is_placed_once_though_the_answer_was_lost,
+                a_declined_order_says_why_and_changes_nothing,
+                an_upgrade_counts_at_once_and_reaches_the_provider,
+                a_downgrade_comes_with_the_next_period,
+                a_cancellation_ends_with_the_paid_time_and_can_be_taken_back,
+                without_a_key_decisions_wait_and_nothing_fails,
+                whoever_does_not_pay_takes_in_nothing_after_the_time_of_grace,
+                overage_is_billed_once_for_each_entry,
+                what_is_billed_waits_for_a_provider_that_is_down,
+                a_closed_period_takes_late_scores_as_entries_of_the_running_one;
             operations:
                 a_pause_holds_over_restarts_whatever_workers_say,
                 a_refusals_pause_shows_its_reason_while_it_holds,

@@ -17,6 +17,7 @@ use starscreen_domain::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::scripted_payments::{ScriptedPayments, catalog};
 use crate::{
     append::NewKey,
     ports::{
@@ -33,6 +34,8 @@ pub struct Scripted {
     pub objects: Arc<MemoryObjects>,
     pub extractor: Arc<ScriptedExtractor>,
     pub llm: Arc<ScriptedLlm>,
+    /// `None`: there is no key.
+    pub payments: Option<Arc<ScriptedPayments>>,
 }
 
 impl Scripted {
@@ -42,8 +45,8 @@ impl Scripted {
             objects: Arc::clone(&self.objects) as _,
             extractor: Arc::clone(&self.extractor) as _,
             llm: Arc::clone(&self.llm) as _,
-            payments: None,
-            catalog: Arc::default(),
+            payments: self.payments.clone().map(|payments| payments as _),
+            catalog: Arc::new(catalog()),
         }
     }
 

@@ -16,13 +16,15 @@ mod values;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use secrecy::SecretString;
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+use starscreen_commands::catalog::Catalog;
 
 use layers::Origin;
 
 pub use error::{ConfigError, Warning, WrongValue};
 pub use layers::LoadOptions;
-pub use plans::{Plan, Plans};
+pub use plans::{Plan, PlanMoney, Plans};
 pub use table::Described;
 
 /// The defaults, with every key explained; also the documentation of them.
@@ -201,6 +203,18 @@ pub struct StripeSettings {
     /// Lower case.
     pub currency: String,
     pub grace_days: u32,
+}
+
+impl StripeSettings {
+    /// Whether the key is one for real money; `None`: there is none, or it does not say.
+    pub fn livemode(&self) -> Option<bool> {
+        let key = self.api_key.as_ref()?.expose_secret();
+        let (_, rest) = key.split_once('_')?;
+        if rest.starts_with("live_") {
+            return Some(true);
+        }
+        rest.starts_with("test_").then_some(false)
+    }
 }
 
 /// Whether an environment variable of this name sets anything.

@@ -108,15 +108,16 @@ fn the_guides_env_file_works_as_it_is() {
     assert_eq!(exposed(settings.tokens.secret.as_ref()), Some(SECRET));
     assert_eq!((settings.tokens.access_minutes, settings.tokens.refresh_days), (15, 30));
     assert_eq!(exposed(settings.stripe.api_key.as_ref()), Some("sk_test_1"));
-    assert_eq!(exposed(settings.stripe.webhook_secret.as_ref()), Some("whsec_1"));
-    let prices = [
-        settings.stripe.price_id_starter.as_deref(),
-        settings.stripe.price_id_small_business.as_deref(),
-        settings.stripe.price_id_professional.as_deref(),
-        settings.stripe.price_id_enterprise_base.as_deref(),
-        settings.stripe.price_id_enterprise_usage.as_deref(),
-    ];
-    assert_eq!(prices, [Some("price_1"), Some("price_2"), Some("price_3"), Some("price_4"), Some("price_5")]);
+    assert_eq!(exposed(settings.stripe.webhook_secrets.first()), Some("whsec_1"));
+    let catalog = settings.catalog();
+    let paid = |code: &str| catalog.offer(code, Interval::Monthly).unwrap().prices.clone();
+    let prices =
+        |base: &str, usage: Option<&str>| Some(Prices { base: base.to_owned(), usage: usage.map(str::to_owned) });
+    assert_eq!(paid("starter"), prices("price_1", None));
+    assert_eq!(paid("small_business"), prices("price_2", None));
+    assert_eq!(paid("professional"), prices("price_3", None));
+    assert_eq!(paid("enterprise"), prices("price_4", Some("price_5")));
+    assert_eq!(paid("free"), None);
     assert_eq!(settings.plan("FREE").unwrap().monthly_limit, Some(10));
     assert_eq!(settings.cors_origins, ["http://localhost:3000"]);
     assert!(settings.log.filter.starts_with("debug,") && settings.log.json);
@@ -131,8 +132,8 @@ fn the_guides_placeholders_count_as_not_set() {
     let (settings, warnings) = nothing().file(".env", seed).load().unwrap();
     assert_eq!(warnings, []);
     assert!(settings.openai.api_key.is_none() && settings.tokens.secret.is_none());
-    assert!(settings.stripe.api_key.is_none() && settings.stripe.webhook_secret.is_none());
-    assert!(settings.stripe.price_id_starter.is_none());
+    assert!(settings.stripe.api_key.is_none() && settings.stripe.webhook_secrets.is_empty());
+    assert!(settings.plan("starter").unwrap().money.price_id.is_none());
 
     // docker run --env-file keeps the comment, which makes the placeholder long enough for a secret.
     let with_comment = "YOUR_SECRET_KEY_HERE  # Generate with: openssl rand -hex 32";
@@ -218,11 +219,10 @@ fn every_key_can_be_set_by_file_and_by_variable() {
         ("openai.timeout_seconds", "90"),
         ("stripe.api_key", "sk_1"),
         ("stripe.webhook_secret", "whsec_1"),
-        ("stripe.price_id_starter", "price_1"),
-        ("stripe.price_id_small_business", "price_1"),
-        ("stripe.price_id_professional", "price_1"),
-        ("stripe.price_id_enterprise_base", "price_1"),
-        ("stripe.price_id_enterprise_usage", "price_1"),
+        ("stripe.base_url", "http://127.0.0.1:12111"),
+        ("stripe.meter_event_name", "candidates"),
+        ("stripe.currency", "eur"),
+        ("stripe.grace_days", "3"),
         ("database_connections", "12"),
         ("nats.max_bytes", "1048577"),
         ("nats.max_age_days", "7"),
@@ -232,6 +232,13 @@ fn every_key_can_be_set_by_file_and_by_variable() {
         ("nats.sys_password", "sys"),
         ("plans.free.display_name", "Trial"),
         ("plans.small_business.monthly_limit", "251"),
+        ("plans.starter.price", "21"),
+        ("plans.free.price_annual", "200.50"),
+        ("plans.free.included", "7"),
+        ("plans.free.overage_price", "0.25"),
+        ("plans.free.price_id", "price_1"),
+        ("plans.free.price_id_annual", "price_1"),
+        ("plans.free.price_id_usage", "price_1"),
     ];
     let covered = |setting: &&table::Setting| {
         let shown = setting.key.replace('*', "");
@@ -273,6 +280,35 @@ fn numbers_switches_and_lists_may_be_written_as_toml_has_them() {
     assert_eq!(settings.plan("free").unwrap().monthly_limit, Some(1_000));
     assert!(settings.plan("starter").unwrap().metered());
     assert_eq!(settings.plan("free").unwrap().display_name, "Free", "what a file leaves out stays");
+}
+
+#[test]
+fn amounts_are_read_as_people_write_them() {
+    let price = |text: &str| nothing().variable("STARSCREEN_PLANS_STARTER_PRICE", text).settings();
+    let amount = |text: &str| price(text).plan("starter").unwrap().money.price;
+    assert_eq!([amount("20"), amount("0.25"), amount("19.9")], [Some(2_000), Some(25), Some(1_990)]);
+    for wrong in ["$20", "20.001", ".5", "-1", "20.", "1e3", "43000000"] {
+        let refusal = nothing().variable("STARSCREEN_PLANS_STARTER_PRICE", wrong).refusal();
+        assert!(refusal.contains("it must be an amount such as 20 or 0.25"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_plan_is_offered_by_the_year_where_it_has_a_price_for_it() {
+    let settings = nothing().variable("STRIPE_PRICE_ID_STARTER_ANNUAL", "price_a").settings();
+    let catalog = settings.catalog();
+    let annual = catalog.offer("starter", Interval::Annual).unwrap();
+    assert_eq!(annual.prices.as_ref().unwrap().base, "price_a");
+    assert!(catalog.offer("small_business", Interval::Annual).is_none());
+}
+
+#[test]
+fn what_is_metered_by_a_price_of_its_own_includes_nothing_unless_it_is_said() {
+    let included = |given: Given| given.settings().plan("enterprise").unwrap().terms().included;
+    assert_eq!(included(nothing()), None);
+    let metered = || nothing().variable("STRIPE_PRICE_ID_ENTERPRISE_USAGE", "price_u");
+    assert_eq!(included(metered()), Some(0));
+    assert_eq!(included(metered().variable("STARSCREEN_PLANS_ENTERPRISE_INCLUDED", "500")), Some(500));
 }
 
 #[test]

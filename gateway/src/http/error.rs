@@ -16,7 +16,9 @@ use starscreen_commands::{
     CommandError,
     ports::{ObjectsError, VaultError},
 };
-use starscreen_domain::{email_claim::EmailClaimError, job::JobError, usage::UsageError};
+use starscreen_domain::{
+    email_claim::EmailClaimError, job::JobError, subscription::SubscriptionError, usage::UsageError,
+};
 use starscreen_projections::ReadModelError;
 use utoipa::ToSchema;
 
@@ -36,6 +38,10 @@ pub enum Code {
     UnsupportedFile,
     FileTooLarge,
     QuotaExhausted,
+    PaymentRequired,
+    PaymentDeclined,
+    InvalidPlan,
+    InvalidWebhook,
     IdempotencyKeyReused,
     Conflict,
     Unavailable,
@@ -43,7 +49,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 14] = [
+    pub const ALL: [Code; 18] = [
         Code::NotAuthenticated,
         Code::InvalidToken,
         Code::IncorrectLogin,
@@ -54,6 +60,10 @@ impl Code {
         Code::UnsupportedFile,
         Code::FileTooLarge,
         Code::QuotaExhausted,
+        Code::PaymentRequired,
+        Code::PaymentDeclined,
+        Code::InvalidPlan,
+        Code::InvalidWebhook,
         Code::IdempotencyKeyReused,
         Code::Conflict,
         Code::Unavailable,
@@ -77,6 +87,10 @@ impl Code {
             Self::UnsupportedFile => ("unsupported_file", StatusCode::BAD_REQUEST, "Unsupported file"),
             Self::FileTooLarge => ("file_too_large", StatusCode::PAYLOAD_TOO_LARGE, "File too large"),
             Self::QuotaExhausted => ("quota_exhausted", StatusCode::PAYMENT_REQUIRED, "Monthly limit reached"),
+            Self::PaymentRequired => ("payment_required", StatusCode::PAYMENT_REQUIRED, "Payment required"),
+            Self::PaymentDeclined => ("payment_declined", StatusCode::BAD_REQUEST, "Payment declined"),
+            Self::InvalidPlan => ("invalid_plan", StatusCode::BAD_REQUEST, "Invalid plan"),
+            Self::InvalidWebhook => ("invalid_webhook", StatusCode::BAD_REQUEST, "Invalid webhook"),
             Self::IdempotencyKeyReused => {
                 ("idempotency_key_reused", StatusCode::UNPROCESSABLE_ENTITY, "Idempotency key reused")
             }
@@ -136,6 +150,10 @@ impl ApiError {
             | Code::UnsupportedFile
             | Code::FileTooLarge
             | Code::QuotaExhausted
+            | Code::PaymentRequired
+            | Code::PaymentDeclined
+            | Code::InvalidPlan
+            | Code::InvalidWebhook
             | Code::IdempotencyKeyReused
             | Code::Conflict
             | Code::Internal => {}
@@ -222,8 +240,14 @@ impl From<CommandError> for ApiError {
                 Code::IdempotencyKeyReused,
                 "This Idempotency-Key was used for another request. Use a new key for a new request.",
             ),
+            CommandError::Subscription(SubscriptionError::NotInGoodStanding(_)) => {
+                Self::new(Code::PaymentRequired, error.to_string())
+            }
+            CommandError::Subscription(SubscriptionError::NothingPaid) => Self::not_found(error.to_string()),
             CommandError::Account(_)
             | CommandError::Candidate(_)
+            | CommandError::Customer(_)
+            | CommandError::Webhook(_)
             | CommandError::EmailClaim(_)
             | CommandError::Job(_)
             | CommandError::Subscription(_)

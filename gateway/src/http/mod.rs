@@ -2,6 +2,7 @@
 
 mod accounts;
 mod arriving;
+mod billing_pages;
 mod bulk;
 mod caller;
 mod candidates;
@@ -13,12 +14,14 @@ mod form;
 mod health;
 mod jobs;
 mod listing;
+mod plans;
 mod port;
 mod retry;
 mod serve;
 mod subscriptions;
 mod upload;
 mod visible;
+mod webhooks;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -30,7 +33,8 @@ use axum::{
 };
 use starscreen_commands::{
     Bus,
-    ports::{Objects, Vault},
+    catalog::Catalog,
+    ports::{Objects, Payments, Vault},
     store::Log,
     work::WorkQueue,
 };
@@ -74,6 +78,9 @@ pub struct AppState {
     pub tokens: Tokens,
     pub settings: Arc<Settings>,
     pub upload_memory: UploadMemory,
+    /// `None`: nobody can pay.
+    pub payments: Option<Arc<dyn Payments>>,
+    pub catalog: Arc<Catalog>,
 }
 
 pub type App = Arc<AppState>;
@@ -91,6 +98,9 @@ fn api() -> OpenApiRouter<App> {
         .merge(direct::router())
         .merge(retry::router())
         .merge(subscriptions::router())
+        .merge(plans::router())
+        .merge(billing_pages::router())
+        .merge(webhooks::router())
         .merge(health::router());
     OpenApiRouter::with_openapi(docs::description()).nest("/api/v1", v1).merge(health::root())
 }
@@ -108,6 +118,7 @@ fn service(app: App) -> Service {
     let router: Router = router
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .merge(docs::router(docs::completed(openapi)))
+        .merge(webhooks::former())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(app)

@@ -165,6 +165,9 @@ fn registered(settings: &Settings, json: bool) {
             workers.react_parallel,
             "follows up: scores who waited for a rubric, deletes a deleted job's candidates",
         ),
+        Lane::Clock => (lane, CLOCK_PLACES, "does what is due at a time: closes billing periods, changes plans"),
+        Lane::Billing => (lane, BILLING_PLACES, "tells the payment provider of plans, orders and metered usage"),
+        Lane::Webhook => (lane, WEBHOOK_PLACES, "follows what the payment provider tells"),
     });
     if json {
         let lanes = lanes.map(|(lane, places, does)| json!({ "lane": lane, "places": places, "does": does }));
@@ -280,7 +283,7 @@ fn length(states: &[LaneState], lane: Option<Lane>, json: bool) {
 
 async fn end_all(opened: &Opened, lane: Lane, yes: bool) -> Result<(), OperatorError> {
     let queue = &opened.write.queue;
-    if !yes && lane != Lane::React {
+    if !yes && !matches!(lane, Lane::React | Lane::Clock | Lane::Billing) {
         let count = queue.count(lane).await.map_err(CommandError::from)?;
         return Err(OperatorError::Usage(format!(
             "this would end {} items of lane {lane} as FAILED (they can be redriven); run it again with --yes",

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use starscreen_commands::{
-    ports::Llm,
+    ports::{Llm, Payments},
     sequencer::Sequencer,
     workers::{HOLD, LaneSettings, Ports, Workers},
 };
@@ -19,6 +19,7 @@ use crate::{
     outbound::{
         extract::Extractor,
         jetstream::{JetStreamFeed, wake_workers},
+        stripe::{self, StripeOptions, StripePayments},
     },
     sweep,
 };
@@ -27,6 +28,12 @@ use crate::{
 const AT_MOST: Duration = Duration::from_secs(100);
 /// Calls that one work item may make, one after the other.
 const CALLS_AN_ITEM: u32 = 2;
+/// The same of the payment provider.
+const PAYMENT_CALLS: u32 = 6;
+/// Places of lanes whose number is no matter for an operator: they seldom have work.
+pub const CLOCK_PLACES: usize = 2;
+pub const BILLING_PLACES: usize = 4;
+pub const WEBHOOK_PLACES: usize = 4;
 
 /// Parts of the product at work.
 #[derive(Default)]
@@ -120,6 +127,8 @@ impl Background {
             objects: own.objects.clone(),
             extractor: Arc::new(Extractor::new(executable, settings.workers.extract_parallel)),
             llm,
+            payments: payments(settings)?,
+            catalog: Arc::new(settings.catalog()),
         };
         let workers = Workers::new(own.write.bus.clone(), own.write.queue.clone(), ports);
         if let Some(topology) = broker::topology(settings, "starscreen worker").await? {
@@ -138,6 +147,9 @@ impl Background {
                 Lane::Rubric => (settings.workers.rubric_parallel, AT_MOST + answers),
                 Lane::Score => (settings.workers.score_parallel, AT_MOST + answers),
                 Lane::React => (settings.workers.react_parallel, AT_MOST),
+                Lane::Clock => (CLOCK_PLACES, AT_MOST),
+                Lane::Billing => (BILLING_PLACES, AT_MOST + PAYMENT_CALLS * stripe::TIMEOUT),
+                Lane::Webhook => (WEBHOOK_PLACES, AT_MOST + PAYMENT_CALLS * stripe::TIMEOUT),
             };
             let settings = LaneSettings { parallel, at_most, hold: HOLD };
             workers.start(*lane, settings, self.stop_workers.clone(), &self.workers);
@@ -182,4 +194,21 @@ impl Background {
             own.close().await;
         }
     }
+}
+
+/// The payment provider, where there is a key of it.
+pub fn payments(settings: &Settings) -> Result<Option<Arc<dyn Payments>>, StartError> {
+    let Some(api_key) = settings.stripe.api_key.clone() else { return Ok(None) };
+    let page = |path: &str| format!("{}{path}", settings.frontend_url);
+    let options = StripeOptions {
+        api_key,
+        base_url: settings.stripe.base_url.clone(),
+        meter_event_name: settings.stripe.meter_event_name.clone(),
+        checkout_success_url: page("/billing?checkout=success"),
+        checkout_cancel_url: page("/billing?checkout=canceled"),
+        portal_return_url: page("/billing"),
+        timeout: stripe::TIMEOUT,
+    };
+    let payments = StripePayments::connect(options).map_err(StartError::Payments)?;
+    Ok(Some(Arc::new(payments)))
 }

@@ -25,7 +25,7 @@ use crate::{
     tokens::Tokens,
 };
 
-pub use background::Background;
+pub use background::{BILLING_PLACES, Background, CLOCK_PLACES, WEBHOOK_PLACES};
 pub use opened::{Acting, Opened};
 
 /// Name and version in every event.
@@ -63,6 +63,8 @@ pub enum StartError {
     Schema(#[from] starscreen_commands::schema::SchemaError),
     #[error("the language model cannot be used")]
     Llm(#[from] ConnectError),
+    #[error("the payment provider cannot be used")]
+    Payments(#[source] stripe::ConnectError),
     #[error("the write store cannot be used")]
     Store(#[from] starscreen_commands::error::CommandError),
     #[error("port {} is taken by another program; stop it, or choose another address with STARSCREEN_LISTEN (now {address})", address.port())]
@@ -204,6 +206,8 @@ async fn answer(
         tokens: Tokens::new(&secret, &settings.tokens),
         settings: Arc::clone(settings),
         upload_memory: UploadMemory::default(),
+        payments: background::payments(settings)?,
+        catalog: Arc::new(settings.catalog()),
     });
     let listener = port.open().map_err(|error| cannot_listen(settings.listen, error))?;
     let address = listener.address().map_err(StartError::Serve)?;

@@ -346,6 +346,9 @@ fn about_lane(state: &LaneState, runs: bool) -> Check {
         starscreen_domain::work::Lane::Rubric => "lane rubric",
         starscreen_domain::work::Lane::Score => "lane score",
         starscreen_domain::work::Lane::React => "lane react",
+        starscreen_domain::work::Lane::Clock => "lane clock",
+        starscreen_domain::work::Lane::Billing => "lane billing",
+        starscreen_domain::work::Lane::Webhook => "lane webhook",
     };
     let lane = state.lane;
     if let Some(pause) = &state.pause {

@@ -33,14 +33,13 @@ async fn listen(client: &Client, subjects: &str, wakes: &Wakes) -> Result<(), as
         wakes.wake(lane); // what came in before is not told any more
     }
     while let Some(event) = events.next().await {
-        if let Some(lane) = lane_asked(&event) {
-            wakes.wake(lane);
-        }
+        lanes_asked(&event).into_iter().for_each(|lane| wakes.wake(lane));
     }
     Ok(())
 }
 
-fn lane_asked(message: &async_nats::Message) -> Option<Lane> {
-    let event = message::event(message.headers.as_ref()?, &message.payload).ok()?.delivery().event.ok()?;
-    asked_by(event.aggregate_id, &event.payload).map(|asked| asked.task.lane())
+fn lanes_asked(message: &async_nats::Message) -> Vec<Lane> {
+    let event = message.headers.as_ref().and_then(|headers| message::event(headers, &message.payload).ok());
+    let Some(Ok(event)) = event.map(|event| event.delivery().event) else { return vec![] };
+    asked_by(event.aggregate_id, &event.payload).into_iter().map(|asked| asked.task.lane()).collect()
 }
