@@ -131,44 +131,49 @@ fn changes_are_prorated_as_they_are_asked_for() {
     assert!((end - (server.now() + Months::new(12))).abs() < TimeDelta::days(1), "another interval starts anew");
 }
 
+/// Signature and body.
+type Taken = (Option<String>, Vec<u8>);
+
+#[derive(Clone, Default)]
+struct Taking {
+    taken: Arc<Mutex<Vec<Taken>>>,
+    /// So many it refuses first.
+    refusing: Arc<Mutex<usize>>,
+}
+
 struct Inbox {
     url: String,
-    taken: Arc<Mutex<Vec<(Option<String>, Vec<u8>)>>>,
+    taking: Taking,
 }
 
 impl Inbox {
     /// Refuses the first so many webhooks, as a server that starts.
     async fn start(refusing: usize) -> Self {
-        let taken: Arc<Mutex<Vec<(Option<String>, Vec<u8>)>>> = Arc::default();
-        let left = Arc::new(Mutex::new(refusing));
-        let state = (Arc::clone(&taken), left);
-        let take = async |State((taken, left)): State<(Arc<Mutex<Vec<_>>>, Arc<Mutex<usize>>)>,
-                          headers: HeaderMap,
-                          body: Bytes| {
-            let mut left = left.lock().unwrap();
-            if *left > 0 {
-                *left -= 1;
+        let taking = Taking { refusing: Arc::new(Mutex::new(refusing)), ..Taking::default() };
+        let take = async |State(taking): State<Taking>, headers: HeaderMap, body: Bytes| {
+            let mut refusing = taking.refusing.lock().unwrap();
+            if *refusing > 0 {
+                *refusing -= 1;
                 return StatusCode::SERVICE_UNAVAILABLE;
             }
             let signature = headers.get("stripe-signature").map(|value| value.to_str().unwrap().to_owned());
-            taken.lock().unwrap().push((signature, body.to_vec()));
+            taking.taken.lock().unwrap().push((signature, body.to_vec()));
             StatusCode::OK
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let routes = Router::new().route("/", post(take)).with_state(state);
+        let routes = Router::new().route("/", post(take)).with_state(taking.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { url, taken }
+        Self { url, taking }
     }
 
-    fn taken(&self) -> Vec<(Option<String>, Vec<u8>)> {
-        self.taken.lock().unwrap().clone()
+    fn taken(&self) -> Vec<Taken> {
+        self.taking.taken.lock().unwrap().clone()
     }
 
     fn verified(&self) -> Vec<Result<(), SignatureError>> {
         let secrets = [SecretString::from(WEBHOOK_SECRET)];
-        let verify =
-            |(signature, body): &(Option<String>, Vec<u8>)| verify(signature.as_deref(), body, &secrets, Utc::now());
+        let verify = |(signature, body): &Taken| verify(signature.as_deref(), body, &secrets, Utc::now());
         self.taken().iter().map(verify).collect()
     }
 }
