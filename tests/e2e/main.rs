@@ -37,6 +37,8 @@ mod servers;
 mod settings;
 mod slow_clients;
 mod stores;
+mod stripe_adapter;
+mod stripe_stand_in;
 mod suite;
 mod tenancy;
 mod tokens;

@@ -38,7 +38,8 @@ impl StripePrice {
 
     pub(super) fn json(&self) -> Value {
         let usage_type = if self.meter.is_some() { "metered" } else { "licensed" };
-        let (interval, count) = if self.months % 12 == 0 { ("year", self.months / 12) } else { ("month", self.months) };
+        let (interval, count) =
+            if self.months.is_multiple_of(12) { ("year", self.months / 12) } else { ("month", self.months) };
         json!({"id": self.id, "object": "price", "active": self.is_active, "currency": "usd", "type": "recurring",
             "unit_amount": self.unit_amount, "livemode": false,
             "recurring": {"interval": interval, "interval_count": count, "usage_type": usage_type, "meter": self.meter}})

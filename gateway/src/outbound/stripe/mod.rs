@@ -125,6 +125,11 @@ impl StripePayments {
     }
 }
 
+/// A caller's key may go with several calls, but for Stripe a key is that of one.
+fn keyed(key: Uuid, step: &str) -> String {
+    format!("{key}-{step}")
+}
+
 /// Base and metered price as `items[0]` and `items[1]`. A metered item has no quantity.
 fn ordered(form: &mut Form, name: &str, prices: &Prices) {
     form.set(&format!("{name}[0][price]"), &prices.base);
@@ -159,7 +164,7 @@ impl Payments for StripePayments {
         if let Some(email) = email {
             form.set("email", email);
         }
-        let customer = self.client.post(&["customers"], &form, Some(&key.to_string())).await?;
+        let customer = self.client.post(&["customers"], &form, Some(&keyed(key, "customer"))).await?;
         text(&customer["id"]).ok_or_else(|| refusal::foreign("customer"))
     }
 
@@ -194,11 +199,11 @@ impl Payments for StripePayments {
         let customer = order.customer.as_str();
         let to_customer = Form::of(&[("customer", customer)]);
         let attach = ["payment_methods", payment_method, "attach"];
-        let attached = self.client.post(&attach, &to_customer, Some(&format!("{key}-attach"))).await?;
+        let attached = self.client.post(&attach, &to_customer, Some(&keyed(key, "attach"))).await?;
         // A method that is made for tests gets another id when it is attached.
         let attached = text(&attached["id"]).unwrap_or_else(|| payment_method.to_owned());
         let by_default = Form::of(&[("invoice_settings[default_payment_method]", &attached)]);
-        self.client.post(&["customers", customer], &by_default, Some(&format!("{key}-default"))).await?;
+        self.client.post(&["customers", customer], &by_default, Some(&keyed(key, "default"))).await?;
 
         let mut form = Form::of(&[
             ("customer", customer),
@@ -208,7 +213,7 @@ impl Payments for StripePayments {
             ("payment_behavior", "error_if_incomplete"),
         ]);
         ordered(&mut form, "items", &order.prices);
-        let made = self.client.post(&["subscriptions"], &form, Some(&key.to_string())).await?;
+        let made = self.client.post(&["subscriptions"], &form, Some(&keyed(key, "subscribe"))).await?;
         Ok(subscription(&made)?)
     }
 
@@ -229,7 +234,8 @@ impl Payments for StripePayments {
         } else {
             form.set("proration_behavior", "none");
         }
-        let changed = self.client.post(&["subscriptions", &subscription.id], &form, Some(&key.to_string())).await?;
+        let changed =
+            self.client.post(&["subscriptions", &subscription.id], &form, Some(&keyed(key, "change"))).await?;
         Ok(objects::subscription(&changed)?)
     }
 
@@ -241,7 +247,10 @@ impl Payments for StripePayments {
         key: Uuid,
     ) -> Result<PaidSubscription, PaymentsError> {
         let form = Form::of(&[("cancel_at_period_end", if cancel { "true" } else { "false" })]);
-        let changed = self.client.post(&["subscriptions", subscription], &form, Some(&key.to_string())).await?;
+        let changed = self
+            .client
+            .post(&["subscriptions", subscription], &form, Some(&keyed(key, "cancel_at_period_end")))
+            .await?;
         Ok(objects::subscription(&changed)?)
     }
 
@@ -270,7 +279,7 @@ impl Payments for StripePayments {
             ("cancel_url", &self.options.checkout_cancel_url),
         ]);
         ordered(&mut form, "line_items", &order.prices);
-        let session = self.client.post(&["checkout", "sessions"], &form, Some(&key.to_string())).await?;
+        let session = self.client.post(&["checkout", "sessions"], &form, Some(&keyed(key, "checkout"))).await?;
         text(&session["url"]).ok_or_else(|| refusal::foreign("checkout session"))
     }
 
