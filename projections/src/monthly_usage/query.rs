@@ -22,6 +22,8 @@ row! {
         pub plan: String,
         /// Candidates the period may take; `None`: no limit, metered.
         pub monthly_limit: Option<u32>,
+        /// Of a metered plan: candidates that its base price pays for.
+        pub included: Option<u32>,
         /// Slots of candidates that are on their way.
         pub reserved: i64,
         /// Slots used for good.
@@ -32,6 +34,10 @@ row! {
         pub released: i64,
         /// Reserved, committed and adjusted, never below 0.
         pub used: i64,
+        /// Candidates over the included ones, as they were billed.
+        pub metered: i64,
+        /// What comes later is an entry of a later period.
+        pub closed: bool,
         pub updated_at: DateTime<Utc>,
         /// Of the last event that changed the row.
         pub position: u64,
