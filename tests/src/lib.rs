@@ -22,6 +22,7 @@ mod model_server;
 mod object_server;
 mod read_models;
 mod servers;
+mod stripe_server;
 mod waiting;
 
 pub use app::{Shared, TestApp};
@@ -38,6 +39,10 @@ pub use object_server::{ACCESS_KEY, BUCKET, Fault, ObjectServer, REGION, SECRET_
 pub use read_models::ReadModels;
 pub use servers::{
     Cluster, Database, Nats, Postgres, PostgresOptions, free_port, nats, postgres, postgres_programs, python,
+};
+pub use stripe_server::{
+    DECLINED_CARD, FAILING_CARD, GOOD_CARD, STRIPE_KEY, Signing, StripeCall, StripeFault, StripePrice, StripeServer,
+    WEBHOOK_SECRET, Webhook,
 };
 pub use waiting::{AT_MOST, Log};
 

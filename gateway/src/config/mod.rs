@@ -194,12 +194,13 @@ pub struct OpenAiSettings {
 #[derive(Clone, Debug, Default)]
 pub struct StripeSettings {
     pub api_key: Option<SecretString>,
-    pub webhook_secret: Option<SecretString>,
-    pub price_id_starter: Option<String>,
-    pub price_id_small_business: Option<String>,
-    pub price_id_professional: Option<String>,
-    pub price_id_enterprise_base: Option<String>,
-    pub price_id_enterprise_usage: Option<String>,
+    /// Those of a rotation; any of them is right.
+    pub webhook_secrets: Vec<SecretString>,
+    pub base_url: String,
+    pub meter_event_name: String,
+    /// Lower case.
+    pub currency: String,
+    pub grace_days: u32,
 }
 
 /// Whether an environment variable of this name sets anything.
@@ -233,5 +234,10 @@ impl Settings {
 
     pub fn plan(&self, code: &str) -> Option<&Plan> {
         self.plans.get(code)
+    }
+
+    pub fn catalog(&self) -> Catalog {
+        let offers = self.plans.iter().flat_map(Plan::offers).collect();
+        Catalog { offers, grace: TimeDelta::days(self.stripe.grace_days.into()) }
     }
 }

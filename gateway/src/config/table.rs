@@ -488,55 +488,42 @@ pub(super) const TABLE: &[Setting] = &[
     Setting {
         key: "stripe.webhook_secret",
         variable: "STRIPE_WEBHOOK_SECRET",
-        about: "What Stripe signs its webhooks with.",
+        about: "What Stripe signs its webhooks with; several, divided by commas, while one takes the place of another.",
         optional: true,
         secret: true,
-        set: |draft, found| set(&mut draft.settings.stripe.webhook_secret, Some(Some(found.text.into()))),
+        set: |draft, found| set(&mut draft.settings.stripe.webhook_secrets, Some(values::secrets(found.text))),
         ..ROW
     },
     Setting {
-        key: "stripe.price_id_starter",
-        variable: "STRIPE_PRICE_ID_STARTER",
-        about: "Stripe's price of the plan STARTER.",
-        allowed: PRICE,
-        optional: true,
-        set: |draft, found| set(&mut draft.settings.stripe.price_id_starter, price(found).map(Some)),
+        key: "stripe.base_url",
+        variable: "STRIPE_BASE_URL",
+        about: "Where Stripe's API is.",
+        allowed: "it must be an address such as https://api.stripe.com",
+        set: |draft, found| set(&mut draft.settings.stripe.base_url, values::base_url(found.text)),
         ..ROW
     },
     Setting {
-        key: "stripe.price_id_small_business",
-        variable: "STRIPE_PRICE_ID_SMALL_BUSINESS",
-        about: "Stripe's price of the plan SMALL_BUSINESS.",
-        allowed: PRICE,
-        optional: true,
-        set: |draft, found| set(&mut draft.settings.stripe.price_id_small_business, price(found).map(Some)),
+        key: "stripe.meter_event_name",
+        variable: "STRIPE_METER_EVENT_NAME",
+        about: "Name of the events of the meter at Stripe that counts candidates over the included ones.",
+        allowed: "it must be a name of 1 to 64 characters",
+        set: |draft, found| set(&mut draft.settings.stripe.meter_event_name, values::label(found.text)),
         ..ROW
     },
     Setting {
-        key: "stripe.price_id_professional",
-        variable: "STRIPE_PRICE_ID_PROFESSIONAL",
-        about: "Stripe's price of the plan PROFESSIONAL.",
-        allowed: PRICE,
-        optional: true,
-        set: |draft, found| set(&mut draft.settings.stripe.price_id_professional, price(found).map(Some)),
+        key: "stripe.currency",
+        variable: "STRIPE_CURRENCY",
+        about: "Currency of the plans' prices.",
+        allowed: "it must be the three letters of a currency, such as usd",
+        set: |draft, found| set(&mut draft.settings.stripe.currency, values::currency(found.text)),
         ..ROW
     },
     Setting {
-        key: "stripe.price_id_enterprise_base",
-        variable: "STRIPE_PRICE_ID_ENTERPRISE_BASE",
-        about: "Stripe's price of the plan ENTERPRISE, each month.",
-        allowed: PRICE,
-        optional: true,
-        set: |draft, found| set(&mut draft.settings.stripe.price_id_enterprise_base, price(found).map(Some)),
-        ..ROW
-    },
-    Setting {
-        key: "stripe.price_id_enterprise_usage",
-        variable: "STRIPE_PRICE_ID_ENTERPRISE_USAGE",
-        about: "Stripe's price of the plan ENTERPRISE, each candidate.",
-        allowed: PRICE,
-        optional: true,
-        set: |draft, found| set(&mut draft.settings.stripe.price_id_enterprise_usage, price(found).map(Some)),
+        key: "stripe.grace_days",
+        variable: "STRIPE_GRACE_DAYS",
+        about: "How long everything still works when an invoice is not paid, in days.",
+        allowed: "it must be a whole number of days from 0 to 90",
+        set: |draft, found| set(&mut draft.settings.stripe.grace_days, values::number(found.text, 0..=90)),
         ..ROW
     },
     Setting {
@@ -550,17 +537,85 @@ pub(super) const TABLE: &[Setting] = &[
     Setting {
         key: "plans.*.monthly_limit",
         variable: "STARSCREEN_PLANS_*_MONTHLY_LIMIT",
-        about: "Candidates that a billing period may take; \"unlimited\" is metered.",
+        about: "Candidates that a billing period may take, or \"unlimited\".",
         allowed: "it must be a whole number of candidates, or unlimited",
         set: |draft, found| set(&mut draft.plan(found.plan).monthly_limit, values::limit(found.text).map(Some)),
+        ..ROW
+    },
+    Setting {
+        key: "plans.*.price",
+        variable: "STARSCREEN_PLANS_*_PRICE",
+        about: "What the plan costs each month. Charged is what Stripe's price says.",
+        allowed: MONEY,
+        optional: true,
+        set: |draft, found| set(&mut draft.plan(found.plan).money.price, values::money(found.text).map(Some)),
+        ..ROW
+    },
+    Setting {
+        key: "plans.*.price_annual",
+        variable: "STARSCREEN_PLANS_*_PRICE_ANNUAL",
+        about: "What the plan costs each year; without it it is not offered by the year.",
+        allowed: MONEY,
+        optional: true,
+        set: |draft, found| set(&mut draft.plan(found.plan).money.price_annual, values::money(found.text).map(Some)),
+        ..ROW
+    },
+    Setting {
+        key: "plans.*.included",
+        variable: "STARSCREEN_PLANS_*_INCLUDED",
+        about: "Of an unlimited plan: candidates of a billing period that its price pays for; others are metered.",
+        allowed: "it must be a whole number of candidates",
+        optional: true,
+        set: |draft, found| set(&mut draft.plan(found.plan).money.included, found.text.parse().ok().map(Some)),
+        ..ROW
+    },
+    Setting {
+        key: "plans.*.overage_price",
+        variable: "STARSCREEN_PLANS_*_OVERAGE_PRICE",
+        about: "What each candidate over the included ones costs.",
+        allowed: MONEY,
+        optional: true,
+        set: |draft, found| set(&mut draft.plan(found.plan).money.overage_price, values::money(found.text).map(Some)),
+        ..ROW
+    },
+    Setting {
+        key: "plans.*.price_id_usage",
+        variable: "STRIPE_PRICE_ID_*_USAGE",
+        about: "Stripe's price for each candidate over the included ones.",
+        allowed: PRICE,
+        optional: true,
+        set: |draft, found| set(&mut draft.plan(found.plan).money.price_id_usage, price(found).map(Some)),
+        ..ROW
+    },
+    Setting {
+        key: "plans.*.price_id_annual",
+        variable: "STRIPE_PRICE_ID_*_ANNUAL",
+        about: "Stripe's price of the plan, each year.",
+        allowed: PRICE,
+        optional: true,
+        set: |draft, found| set(&mut draft.plan(found.plan).money.price_id_annual, price(found).map(Some)),
+        ..ROW
+    },
+    // After the two before, which its variable would match too.
+    Setting {
+        key: "plans.*.price_id",
+        variable: "STRIPE_PRICE_ID_*",
+        about: "Stripe's price of the plan, each month.",
+        allowed: PRICE,
+        optional: true,
+        set: |draft, found| set(&mut draft.plan(found.plan).money.price_id, price(found).map(Some)),
         ..ROW
     },
 ];
 
 /// Older names of variables that set the same.
-const OTHER_NAMES: &[(&str, &str)] = &[("FREE_TIER_CANDIDATE_LIMIT", "STARSCREEN_PLANS_FREE_MONTHLY_LIMIT")];
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("FREE_TIER_CANDIDATE_LIMIT", "STARSCREEN_PLANS_FREE_MONTHLY_LIMIT"),
+    ("STRIPE_PRICE_ID_ENTERPRISE_BASE", "STRIPE_PRICE_ID_ENTERPRISE"),
+];
 
 const PARALLEL: &str = "it must be a whole number from 1 to 64";
+const MONEY: &str = "it must be an amount such as 20 or 0.25, without a currency";
 const PRICE: &str = "it must be a price's id, such as price_1Mo";
 
 fn parallel(found: &Found<'_>) -> Option<usize> {
@@ -708,7 +763,14 @@ impl Draft {
                     temperature: 0.0,
                     timeout_seconds: 0,
                 },
-                stripe: StripeSettings::default(),
+                stripe: StripeSettings {
+                    api_key: None,
+                    webhook_secrets: vec![],
+                    base_url: String::new(),
+                    meter_event_name: String::new(),
+                    currency: String::new(),
+                    grace_days: 0,
+                },
                 plans: Plans::default(),
                 described: vec![],
             },
@@ -736,7 +798,7 @@ impl Draft {
         if let Some(reason) = settings.objects.contradiction() {
             return Err(ConfigError::Objects(reason));
         }
-        settings.plans = Plans::from_drafts(plans)?;
+        settings.plans = Plans::from_drafts(plans, &settings.stripe.currency)?;
         settings.described = described;
         Ok(settings)
     }

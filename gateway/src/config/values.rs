@@ -39,6 +39,28 @@ pub(super) fn limit(text: &str) -> Option<Limit> {
     text.parse().ok().map(Limit::Candidates)
 }
 
+/// In the smallest unit: of the currencies that prices are named in here, a hundredth.
+pub(super) fn money(text: &str) -> Option<u32> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let hundredths = match part.len() {
+        1 => part.parse::<u32>().ok()? * 10,
+        2 => part.parse().ok()?,
+        _ => return None,
+    };
+    let is_amount = digits(whole) && digits(part);
+    whole.parse::<u32>().ok().filter(|_| is_amount)?.checked_mul(100)?.checked_add(hundredths)
+}
+
+pub(super) fn currency(text: &str) -> Option<String> {
+    (text.len() == 3 && text.bytes().all(|b| b.is_ascii_alphabetic())).then(|| text.to_ascii_lowercase())
+}
+
+/// Divided by commas.
+pub(super) fn secrets(text: &str) -> Vec<SecretString> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(SecretString::from).collect()
+}
+
 pub(super) fn label(text: &str) -> Option<String> {
     let fits = (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     fits.then(|| text.to_owned())

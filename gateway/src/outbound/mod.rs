@@ -10,4 +10,6 @@ pub mod objects;
 pub mod offline;
 pub mod openai;
 pub mod resume_text;
+pub mod stripe;
 pub mod temporary;
+mod wire;

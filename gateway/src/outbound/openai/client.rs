@@ -2,10 +2,7 @@
 //!
 //! Reasons are stored and logged, so they hold words of ours only: nothing that the server said, no address, no key.
 
-use std::{
-    error::Error,
-    time::{Duration, SystemTime},
-};
+use std::time::Duration;
 
 use futures::StreamExt;
 use reqwest::{
@@ -17,14 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use starscreen_commands::ports::LlmError;
 
-use super::prompt::Prompt;
+use super::{super::wire, prompt::Prompt};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_ANSWER_BYTES: usize = 1 << 20;
-/// Longest wait that a server's Retry-After is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
 const MAX_COMPLETION_TOKENS: u32 = 6_000;
-const USER_AGENT: &str = concat!("starscreen/", env!("CARGO_PKG_VERSION"));
 /// Codes of the server's that are passed on; any other could hold what nobody should read.
 const KNOWN_CODES: &[&str] = &[
     "invalid_api_key",
@@ -136,8 +129,8 @@ impl Client {
         let mut authorization = HeaderValue::from_str(&bearer).map_err(|_| ConnectError::Key)?;
         authorization.set_sensitive(true);
         let builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(wire::USER_AGENT)
+            .connect_timeout(wire::CONNECT_TIMEOUT)
             .timeout(timeout)
             .redirect(reqwest::redirect::Policy::none());
         // A model in the house, spoken to in clear, needs nobody's certificates.
@@ -206,21 +199,7 @@ fn unusable(reason: &str) -> LlmError {
 }
 
 fn down(error: &reqwest::Error) -> LlmError {
-    unavailable(if error.is_timeout() {
-        "it did not answer in time"
-    } else if has_foreign_certificate(error) {
-        "its server's certificate is not one that this system trusts"
-    } else if error.is_connect() {
-        "its server cannot be reached"
-    } else {
-        "the connection to it was cut"
-    })
-}
-
-/// The type of that error belongs to a crate that only reqwest knows; its text begins alike in all cases.
-fn has_foreign_certificate(error: &reqwest::Error) -> bool {
-    let causes = std::iter::successors(Some(error as &dyn Error), |error| (*error).source());
-    causes.map(ToString::to_string).any(|text| text.starts_with("invalid peer certificate"))
+    unavailable(wire::fault(error))
 }
 
 async fn read(response: Response) -> Result<Vec<u8>, LlmError> {
@@ -273,27 +252,13 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> LlmError {
             refused("the model does not take what every call asks for; check OPENAI_MODEL and OPENAI_TEMPERATURE")
         }
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_EARLY => {
-            LlmError::Unavailable { reason: said, retry_after: retry_after(headers) }
+            LlmError::Unavailable { reason: said, retry_after: wire::retry_after(headers) }
         }
-        status if status.is_server_error() => LlmError::Unavailable { reason: said, retry_after: retry_after(headers) },
+        status if status.is_server_error() => {
+            LlmError::Unavailable { reason: said, retry_after: wire::retry_after(headers) }
+        }
         _ => unusable(&said),
     }
-}
-
-/// `retry-after-ms`, or Retry-After in seconds or as a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let bounded = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(MAX_RETRY_AFTER).min(MAX_RETRY_AFTER);
-    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
-    if let Some(millis) = text("retry-after-ms").and_then(number) {
-        return Some(bounded(millis / 1_000.0));
-    }
-    let after = text("retry-after")?;
-    if let Some(seconds) = number(after) {
-        return Some(bounded(seconds));
-    }
-    let at = chrono::DateTime::parse_from_rfc2822(after).ok()?;
-    Some(SystemTime::from(at).duration_since(SystemTime::now()).unwrap_or_default().min(MAX_RETRY_AFTER))
 }
 
 #[derive(Deserialize)]
@@ -356,25 +321,6 @@ mod tests {
 
     fn connected(base_url: &str, key: &str) -> Result<Client, ConnectError> {
         Client::new(&SecretString::from(key), base_url, Duration::from_secs(1))
-    }
-
-    #[test]
-    fn retry_after_comes_as_seconds_milliseconds_or_date() {
-        let after = |pairs: &[(&'static str, &str)]| retry_after(&headers(pairs));
-        assert_eq!(after(&[]), None);
-        assert_eq!(after(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
-        assert_eq!(after(&[("retry-after", "0.5")]), Some(Duration::from_millis(500)));
-        assert_eq!(after(&[("retry-after", "7"), ("retry-after-ms", "1500")]), Some(Duration::from_millis(1_500)));
-        assert_eq!(after(&[("retry-after", "1e300")]), Some(MAX_RETRY_AFTER));
-        assert_eq!(after(&[("retry-after-ms", "1e300")]), Some(MAX_RETRY_AFTER));
-        for nonsense in ["-1", "NaN", "soon", ""] {
-            assert_eq!(after(&[("retry-after", nonsense)]), None, "{nonsense}");
-        }
-        let date = |offset: i64| (chrono::Utc::now() + chrono::Duration::seconds(offset)).to_rfc2822();
-        let in_a_minute = after(&[("retry-after", &date(60).replace("+0000", "GMT"))]).unwrap();
-        assert!((55..=60).contains(&in_a_minute.as_secs()), "{in_a_minute:?}");
-        assert_eq!(after(&[("retry-after", &date(-60))]), Some(Duration::ZERO));
-        assert_eq!(after(&[("retry-after", &date(86_400))]), Some(MAX_RETRY_AFTER));
     }
 
     #[test]

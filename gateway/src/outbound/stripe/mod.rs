@@ -1,0 +1,403 @@
+//! The payment provider's port over Stripe's API, and what comes back from Stripe as webhooks.
+//!
+//! Calls are forms, answers are read without trust: fields and statuses that are not known here change nothing. Every
+//! write carries the caller's key, so that a repeated one is one.
+
+mod client;
+mod form;
+mod notice;
+mod objects;
+mod refusal;
+mod signature;
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use starscreen_commands::ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Preview, Prices};
+use starscreen_domain::TenantId;
+use uuid::Uuid;
+
+use client::Client;
+use form::Form;
+use objects::{preview, subscription, text};
+use refusal::{Kind, Refusal};
+
+pub use client::{ConnectError, VERSION};
+pub use notice::{Notice, NoticeError};
+pub use signature::{SignatureError, TOLERANCE_SECONDS, verify};
+
+/// Where Stripe is.
+pub const BASE_URL: &str = "https://api.stripe.com";
+/// How long Stripe's own libraries wait; a payment that is asked for is not given up early.
+pub const TIMEOUT: Duration = Duration::from_secs(80);
+const TENANT: &str = "metadata[tenant_id]";
+
+/// How to reach Stripe, and where it sends people back to.
+#[derive(Clone, Debug)]
+pub struct StripeOptions {
+    pub api_key: SecretString,
+    /// Without the version, such as [`BASE_URL`].
+    pub base_url: String,
+    /// Name of the events of the meter that counts candidates over the included ones. Its payload keys are Stripe's
+    /// defaults, `stripe_customer_id` and `value`.
+    pub meter_event_name: String,
+    pub checkout_success_url: String,
+    pub checkout_cancel_url: String,
+    pub portal_return_url: String,
+    /// How long one call may take.
+    pub timeout: Duration,
+}
+
+pub struct StripePayments {
+    client: Client,
+    options: StripeOptions,
+    /// Found once by the name of its events.
+    meter: Mutex<Option<String>>,
+}
+
+/// What a look at Stripe tells an operator. Nothing is changed by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Prices that Stripe does not know, or not in the mode of this key.
+    pub unknown_prices: Vec<String>,
+    /// Prices that nobody can be subscribed to any more.
+    pub inactive_prices: Vec<String>,
+    /// Whether an active meter takes our usage.
+    pub has_meter: bool,
+}
+
+impl StripePayments {
+    /// # Errors
+    /// When the address or the key cannot be one, or there is no TLS.
+    pub fn connect(options: StripeOptions) -> Result<Self, ConnectError> {
+        let client = Client::new(&options.api_key, &options.base_url, options.timeout)?;
+        Ok(Self { client, options, meter: Mutex::new(None) })
+    }
+
+    pub fn host(&self) -> &str {
+        self.client.host()
+    }
+
+    /// Whether the key moves money; `None`: the key does not say. Webhooks of the other mode are none of ours.
+    pub fn livemode(&self) -> Option<bool> {
+        let key = self.options.api_key.expose_secret();
+        let is_of = |mode: &str| ["sk", "rk"].iter().any(|kind| key.starts_with(&format!("{kind}_{mode}_")));
+        if is_of("live") { Some(true) } else { is_of("test").then_some(false) }
+    }
+
+    /// Reads each of `prices` and the meters, for `doctor`.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Refused`] when the key is wrong or may not read them, [`PaymentsError::Unavailable`] when
+    /// nobody answers.
+    pub async fn check(&self, prices: &[&str]) -> Result<Checked, PaymentsError> {
+        let mut checked = Checked { has_meter: self.find_meter().await?.is_some(), ..Checked::default() };
+        for price in prices {
+            match self.client.get(&["prices", price], &Form::default()).await {
+                Ok(found) if found["active"] == false => checked.inactive_prices.push((*price).to_owned()),
+                Ok(_) => {}
+                Err(refusal) if refusal.kind == Kind::Missing => checked.unknown_prices.push((*price).to_owned()),
+                Err(refusal) => return Err(refusal.error),
+            }
+        }
+        Ok(checked)
+    }
+
+    async fn find_meter(&self) -> Result<Option<String>, Refusal> {
+        let meters = self.client.list(&["billing", "meters"], Form::of(&[("status", "active")])).await?;
+        let ours = meters.iter().find(|meter| meter["event_name"] == self.options.meter_event_name.as_str());
+        Ok(ours.and_then(|meter| text(&meter["id"])))
+    }
+
+    async fn meter(&self) -> Result<String, Refusal> {
+        let known = self.meter.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let found = self.find_meter().await?.ok_or_else(refusal::no_meter)?;
+        *self.meter.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
+        Ok(found)
+    }
+}
+
+/// Base and metered price as `items[0]` and `items[1]`. A metered item has no quantity.
+fn ordered(form: &mut Form, name: &str, prices: &Prices) {
+    form.set(&format!("{name}[0][price]"), &prices.base);
+    form.set(&format!("{name}[0][quantity]"), "1");
+    if let Some(usage) = &prices.usage {
+        form.set(&format!("{name}[1][price]"), usage);
+    }
+}
+
+/// What changes the subscription's items to `prices`. Items that are neither the base nor metered are not ours.
+fn changed(form: &mut Form, name: &str, subscription: &PaidSubscription, prices: &Prices) {
+    let base = subscription.items.iter().find(|item| !item.metered);
+    let metered = subscription.items.iter().find(|item| item.metered);
+    let wanted = [(base, Some(&prices.base)), (metered, prices.usage.as_ref())];
+    let changes = wanted.iter().filter(|(item, price)| item.is_some() || price.is_some());
+    for (at, (item, price)) in changes.enumerate() {
+        if let Some(item) = item {
+            form.set(&format!("{name}[{at}][id]"), &item.id);
+        }
+        match price {
+            Some(price) => form.set(&format!("{name}[{at}][price]"), price),
+            None => form.set(&format!("{name}[{at}][deleted]"), "true"),
+        }
+    }
+}
+
+#[async_trait]
+impl Payments for StripePayments {
+    #[tracing::instrument(name = "stripe.create_customer", skip_all, fields(tenant.id = %tenant))]
+    async fn create_customer(&self, tenant: TenantId, email: Option<&str>, key: Uuid) -> Result<String, PaymentsError> {
+        let mut form = Form::of(&[(TENANT, &tenant.to_string())]);
+        if let Some(email) = email {
+            form.set("email", email);
+        }
+        let customer = self.client.post(&["customers"], &form, Some(&key.to_string())).await?;
+        text(&customer["id"]).ok_or_else(|| refusal::foreign("customer"))
+    }
+
+    #[tracing::instrument(name = "stripe.tenant_of", skip_all)]
+    async fn tenant_of(&self, customer: &str) -> Result<Option<TenantId>, PaymentsError> {
+        match self.client.get(&["customers", customer], &Form::default()).await {
+            // What is left of a deleted one has no metadata.
+            Ok(found) => Ok(found["metadata"]["tenant_id"].as_str().and_then(|tenant| tenant.parse().ok())),
+            Err(refusal) if refusal.kind == Kind::Missing => Ok(None),
+            Err(refusal) => Err(refusal.error),
+        }
+    }
+
+    #[tracing::instrument(name = "stripe.subscriptions", skip_all)]
+    async fn subscriptions(&self, customer: &str) -> Result<Vec<PaidSubscription>, PaymentsError> {
+        let of_all_times = Form::of(&[("customer", customer), ("status", "all")]);
+        let found = self.client.list(&["subscriptions"], of_all_times).await?;
+        let mut subscriptions = found.iter().map(subscription).collect::<Result<Vec<_>, _>>()?;
+        subscriptions.sort_by_key(|subscription| std::cmp::Reverse(subscription.created));
+        Ok(subscriptions)
+    }
+
+    /// Without the first payment there is no subscription; where a bank wants to see its customer, that is what the
+    /// hosted page is for.
+    #[tracing::instrument(name = "stripe.subscribe", skip_all, fields(tenant.id = %order.tenant))]
+    async fn subscribe(
+        &self,
+        order: &Order,
+        payment_method: &str,
+        key: Uuid,
+    ) -> Result<PaidSubscription, PaymentsError> {
+        let customer = order.customer.as_str();
+        let to_customer = Form::of(&[("customer", customer)]);
+        let attach = ["payment_methods", payment_method, "attach"];
+        let attached = self.client.post(&attach, &to_customer, Some(&format!("{key}-attach"))).await?;
+        // A method that is made for tests gets another id when it is attached.
+        let attached = text(&attached["id"]).unwrap_or_else(|| payment_method.to_owned());
+        let by_default = Form::of(&[("invoice_settings[default_payment_method]", &attached)]);
+        self.client.post(&["customers", customer], &by_default, Some(&format!("{key}-default"))).await?;
+
+        let mut form = Form::of(&[
+            ("customer", customer),
+            (TENANT, &order.tenant.to_string()),
+            ("billing_cycle_anchor", &order.first_period_ends.timestamp().to_string()),
+            ("proration_behavior", "create_prorations"),
+            ("payment_behavior", "error_if_incomplete"),
+        ]);
+        ordered(&mut form, "items", &order.prices);
+        let made = self.client.post(&["subscriptions"], &form, Some(&key.to_string())).await?;
+        Ok(subscription(&made)?)
+    }
+
+    /// A difference that cannot be paid changes nothing.
+    #[tracing::instrument(name = "stripe.change_prices", skip_all)]
+    async fn change_prices(
+        &self,
+        subscription: &PaidSubscription,
+        prices: &Prices,
+        prorate: bool,
+        key: Uuid,
+    ) -> Result<PaidSubscription, PaymentsError> {
+        let mut form = Form::default();
+        changed(&mut form, "items", subscription, prices);
+        if prorate {
+            form.set("proration_behavior", "always_invoice");
+            form.set("payment_behavior", "error_if_incomplete");
+        } else {
+            form.set("proration_behavior", "none");
+        }
+        let changed = self.client.post(&["subscriptions", &subscription.id], &form, Some(&key.to_string())).await?;
+        Ok(objects::subscription(&changed)?)
+    }
+
+    #[tracing::instrument(name = "stripe.set_cancel_at_period_end", skip_all)]
+    async fn set_cancel_at_period_end(
+        &self,
+        subscription: &str,
+        cancel: bool,
+        key: Uuid,
+    ) -> Result<PaidSubscription, PaymentsError> {
+        let form = Form::of(&[("cancel_at_period_end", if cancel { "true" } else { "false" })]);
+        let changed = self.client.post(&["subscriptions", subscription], &form, Some(&key.to_string())).await?;
+        Ok(objects::subscription(&changed)?)
+    }
+
+    /// What was used is invoiced, what was paid for is not given back. Stripe does not heed keys here: ended once, it
+    /// answers 404, and how it ended is looked up.
+    #[tracing::instrument(name = "stripe.cancel", skip_all)]
+    async fn cancel(&self, subscription: &str, _key: Uuid) -> Result<PaidSubscription, PaymentsError> {
+        let path = ["subscriptions", subscription];
+        let ended = match self.client.delete(&path, &Form::of(&[("invoice_now", "true"), ("prorate", "false")])).await {
+            Err(refusal) if refusal.kind == Kind::Missing => self.client.get(&path, &Form::default()).await,
+            ended => ended,
+        };
+        Ok(objects::subscription(&ended?)?)
+    }
+
+    #[tracing::instrument(name = "stripe.checkout", skip_all, fields(tenant.id = %order.tenant))]
+    async fn checkout(&self, order: &Order, key: Uuid) -> Result<String, PaymentsError> {
+        let tenant = order.tenant.to_string();
+        let mut form = Form::of(&[
+            ("mode", "subscription"),
+            ("customer", &order.customer),
+            ("client_reference_id", &tenant),
+            ("subscription_data[metadata][tenant_id]", &tenant),
+            ("subscription_data[billing_cycle_anchor]", &order.first_period_ends.timestamp().to_string()),
+            ("success_url", &self.options.checkout_success_url),
+            ("cancel_url", &self.options.checkout_cancel_url),
+        ]);
+        ordered(&mut form, "line_items", &order.prices);
+        let session = self.client.post(&["checkout", "sessions"], &form, Some(&key.to_string())).await?;
+        text(&session["url"]).ok_or_else(|| refusal::foreign("checkout session"))
+    }
+
+    #[tracing::instrument(name = "stripe.portal", skip_all)]
+    async fn portal(&self, customer: &str) -> Result<String, PaymentsError> {
+        let form = Form::of(&[("customer", customer), ("return_url", &self.options.portal_return_url)]);
+        let session = self.client.post(&["billing_portal", "sessions"], &form, None).await?;
+        text(&session["url"]).ok_or_else(|| refusal::foreign("portal session"))
+    }
+
+    #[tracing::instrument(name = "stripe.preview", skip_all)]
+    async fn preview(&self, subscription: &PaidSubscription, prices: &Prices) -> Result<Preview, PaymentsError> {
+        let mut form = Form::of(&[
+            ("subscription", subscription.id.as_str()),
+            ("subscription_details[proration_behavior]", "always_invoice"),
+        ]);
+        changed(&mut form, "subscription_details[items]", subscription, prices);
+        let invoice = self.client.post(&["invoices", "create_preview"], &form, None).await?;
+        preview(&invoice)
+    }
+
+    /// Known by the entry alone: a key would make Stripe repeat a failure that it remembers.
+    #[tracing::instrument(name = "stripe.record_usage", skip_all, fields(event.id = %usage.entry))]
+    async fn record_usage(&self, usage: &MeteredUsage) -> Result<(), PaymentsError> {
+        let form = Form::of(&[
+            ("event_name", self.options.meter_event_name.as_str()),
+            ("identifier", &usage.entry.to_string()),
+            ("timestamp", &usage.at.timestamp().to_string()),
+            ("payload[stripe_customer_id]", &usage.customer),
+            ("payload[value]", &usage.quantity.to_string()),
+        ]);
+        match self.client.post(&["billing", "meter_events"], &form, None).await {
+            Err(refusal) if refusal.kind != Kind::Duplicate => Err(refusal.error),
+            _ => Ok(()),
+        }
+    }
+
+    #[tracing::instrument(name = "stripe.recorded_usage", skip_all)]
+    async fn recorded_usage(
+        &self,
+        customer: &str,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<i64, PaymentsError> {
+        let minute = |at: DateTime<Utc>| at.duration_trunc(TimeDelta::minutes(1)).unwrap_or(at).timestamp();
+        let (from, to) = (minute(from), minute(to));
+        if from >= to {
+            return Ok(0);
+        }
+        let meter = self.meter().await?;
+        let between =
+            Form::of(&[("customer", customer), ("start_time", &from.to_string()), ("end_time", &to.to_string())]);
+        let summaries = self.client.list(&["billing", "meters", &meter, "event_summaries"], between).await;
+        if summaries.as_ref().is_err_and(|refusal| refusal.kind == Kind::Missing) {
+            *self.meter.lock().unwrap_or_else(PoisonError::into_inner) = None; // another one may have its name
+        }
+        Ok(objects::total(&summaries?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use starscreen_commands::ports::PaidItem;
+
+    use super::*;
+
+    fn connected(api_key: &str) -> StripePayments {
+        let options = StripeOptions {
+            api_key: api_key.into(),
+            base_url: "http://127.0.0.1:1".to_owned(),
+            meter_event_name: "candidates".to_owned(),
+            checkout_success_url: String::new(),
+            checkout_cancel_url: String::new(),
+            portal_return_url: String::new(),
+            timeout: Duration::from_secs(1),
+        };
+        StripePayments::connect(options).unwrap()
+    }
+
+    fn subscribed(items: &[(&str, bool)]) -> PaidSubscription {
+        let item = |(id, metered): &(&str, bool)| PaidItem {
+            id: (*id).to_owned(),
+            price: "price_old".to_owned(),
+            metered: *metered,
+        };
+        PaidSubscription {
+            id: "sub_1".to_owned(),
+            customer: "cus_1".to_owned(),
+            status: "active".to_owned(),
+            items: items.iter().map(item).collect(),
+            cancel_at_period_end: false,
+            period_end: None,
+            created: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn changes(items: &[(&str, bool)], usage: Option<&str>) -> Vec<String> {
+        let prices = Prices { base: "price_new".to_owned(), usage: usage.map(str::to_owned) };
+        let mut form = Form::default();
+        changed(&mut form, "items", &subscribed(items), &prices);
+        form.pairs().iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    #[tokio::test]
+    async fn the_key_says_whether_money_is_moved() {
+        for (key, livemode) in
+            [("sk_live_1", Some(true)), ("rk_live_1", Some(true)), ("sk_test_1", Some(false)), ("other", None)]
+        {
+            assert_eq!(connected(key).livemode(), livemode, "{key}");
+        }
+    }
+
+    #[test]
+    fn items_are_changed_added_and_taken_away() {
+        assert_eq!(changes(&[("si_1", false)], None), ["items[0][id]=si_1", "items[0][price]=price_new"]);
+        assert_eq!(
+            changes(&[("si_1", false)], Some("price_use")),
+            ["items[0][id]=si_1", "items[0][price]=price_new", "items[1][price]=price_use"]
+        );
+        assert_eq!(
+            changes(&[("si_2", true), ("si_1", false)], Some("price_use")),
+            ["items[0][id]=si_1", "items[0][price]=price_new", "items[1][id]=si_2", "items[1][price]=price_use"]
+        );
+        assert_eq!(
+            changes(&[("si_1", false), ("si_2", true)], None),
+            ["items[0][id]=si_1", "items[0][price]=price_new", "items[1][id]=si_2", "items[1][deleted]=true"]
+        );
+        assert_eq!(changes(&[], None), ["items[0][price]=price_new"]);
+    }
+}
