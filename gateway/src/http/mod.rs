@@ -18,6 +18,7 @@ mod retry;
 mod serve;
 mod subscriptions;
 mod upload;
+mod usage;
 mod visible;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -91,6 +92,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(direct::router())
         .merge(retry::router())
         .merge(subscriptions::router())
+        .merge(usage::router())
         .merge(health::router());
     OpenApiRouter::with_openapi(docs::description()).nest("/api/v1", v1).merge(health::root())
 }

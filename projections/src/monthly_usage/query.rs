@@ -62,6 +62,15 @@ impl MonthlyUsageQuery<'_> {
         Ok(self.0.first(Scope::Tenant(tenant), &statement).await?)
     }
 
+    /// One period; `None`: it was never opened, or is another tenant's.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn get(self, tenant: TenantId, usage: UsageId) -> Result<Option<MonthlyUsageRow>, ReadModelError> {
+        let statement = of_tenant(tenant).and_where(Expr::col("usage_id").eq(usage.0)).to_owned();
+        Ok(self.0.first(Scope::Tenant(tenant), &statement).await?)
+    }
+
     /// All periods, newest first.
     ///
     /// # Errors
