@@ -170,6 +170,18 @@ type LoggedEvent = (
     chrono::DateTime<chrono::Utc>,
 );
 
+/// The events of [`LoggedEvent`] that the rest of the statement asks for.
+macro_rules! logged {
+    ($rest:literal) => {
+        concat!(
+            "SELECT position, tenant_id, tenant_position, aggregate_type, aggregate_id, sequence,
+                event_type, event_version, CAST(payload AS TEXT), CAST(metadata AS TEXT), event_id, recorded_at
+            FROM history ",
+            $rest
+        )
+    };
+}
+
 impl Log {
     pub fn new(db: Db, head: watch::Receiver<u64>) -> Self {
         Self { db, head }
@@ -188,13 +200,22 @@ impl Log {
     /// # Errors
     /// When the database fails.
     pub async fn read_raw(&self, after: u64, limit: usize) -> Result<Vec<RawEvent>, sqlx::Error> {
-        const SQL: &str = "SELECT position, tenant_id, tenant_position, aggregate_type, aggregate_id, sequence,
-                event_type, event_version, CAST(payload AS TEXT), CAST(metadata AS TEXT), event_id, recorded_at
-            FROM history WHERE position > $1 ORDER BY position LIMIT $2";
+        const SQL: &str = logged!("WHERE position > $1 ORDER BY position LIMIT $2");
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows: Vec<LoggedEvent> = self.db.fetch(Scope::All, SQL, vec![after.into(), limit.into()]).await?;
         Ok(rows.into_iter().map(RawEvent::from).collect())
+    }
+
+    /// Every event of one aggregate, in order; without those that have no position yet.
+    ///
+    /// # Errors
+    /// When the database fails. An event that cannot be decoded is delivered as such.
+    pub async fn of_aggregate(&self, aggregate_type: &str, id: Uuid) -> Result<Vec<Delivery>, sqlx::Error> {
+        const SQL: &str = logged!("WHERE aggregate_type = $1 AND aggregate_id = $2 ORDER BY position");
+        let values = vec![aggregate_type.into(), id.to_string().into()];
+        let rows: Vec<LoggedEvent> = self.db.fetch(Scope::All, SQL, values).await?;
+        Ok(rows.into_iter().map(|row| RawEvent::from(row).delivery()).collect())
     }
 
     /// # Errors

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use starscreen_commands::subscription::Correction;
 use starscreen_domain::work::Lane;
 
 use crate::{
@@ -134,6 +135,12 @@ enum AdminCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Gives all slots of the running period back, by an entry with its reason
+    ResetUsage {
+        email: String,
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(Args)]
@@ -227,7 +234,10 @@ async fn dispatch(
             operator::change_plan(&settings, &email, &plan, reason).await?;
         }
         Some(Command::Admin { command: AdminCommand::AdjustUsage { email, delta, reason } }) => {
-            operator::adjust_usage(&settings, &email, delta, reason).await?;
+            operator::correct_usage(&settings, &email, Correction::By(delta), reason).await?;
+        }
+        Some(Command::Admin { command: AdminCommand::ResetUsage { email, reason } }) => {
+            operator::correct_usage(&settings, &email, Correction::Reset, reason).await?;
         }
         Some(Command::Rebuild(RebuildArgs { name, batch, diff, .. })) => {
             operator::rebuild(&settings, name.as_deref(), batch, diff).await?;

@@ -6,8 +6,9 @@ use chrono::{DateTime, SubsecRound, Utc};
 use sea_query::Value;
 use sqlx::types::Json;
 use starscreen_domain::{
-    CandidateId, JobId, TenantId, UsageId, UserId,
+    CandidateId, EventId, JobId, TenantId, UsageId, UserId,
     candidate::{CategoryScore, Evaluation},
+    subscription::{Interval, SubscriptionStatus},
 };
 use uuid::Uuid;
 
@@ -128,7 +129,7 @@ macro_rules! json_columns {
 }
 
 plain_columns! { Uuid: Uuid; i64: BigInt; bool: Bool; }
-id_columns! { TenantId UserId JobId CandidateId UsageId }
+id_columns! { TenantId UserId JobId CandidateId UsageId EventId }
 unsigned_columns! { u32 u64 }
 json_columns! { Vec<String> Vec<CategoryScore> Evaluation serde_json::Value }
 
@@ -178,6 +179,50 @@ impl Column for DateTime<Utc> {
 
     fn null() -> Value {
         Value::ChronoDateTimeUtc(None)
+    }
+}
+
+/// As Stripe spells it.
+impl Column for SubscriptionStatus {
+    type Stored = String;
+
+    fn from_stored(stored: String) -> Result<Self, ColumnError> {
+        Ok(Self::of(&stored)) // one that a newer version has written is `Unknown` here
+    }
+
+    fn into_value(self) -> Value {
+        Value::String(Some(self.as_str().to_owned()))
+    }
+
+    fn null() -> Value {
+        Value::String(None)
+    }
+}
+
+const MONTHLY: &str = "monthly";
+const ANNUAL: &str = "annual";
+
+impl Column for Interval {
+    type Stored = String;
+
+    fn from_stored(stored: String) -> Result<Self, ColumnError> {
+        match stored.as_str() {
+            MONTHLY => Ok(Self::Monthly),
+            ANNUAL => Ok(Self::Annual),
+            _ => Err(UnknownName { given: stored, known: &[MONTHLY, ANNUAL] }.into()),
+        }
+    }
+
+    fn into_value(self) -> Value {
+        let text = match self {
+            Self::Monthly => MONTHLY,
+            Self::Annual => ANNUAL,
+        };
+        Value::String(Some(text.to_owned()))
+    }
+
+    fn null() -> Value {
+        Value::String(None)
     }
 }
 

@@ -33,6 +33,7 @@ pub struct Cursor {
 pub(crate) enum List {
     Candidates = 1,
     Jobs = 2,
+    UsageEntries = 3,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +63,7 @@ impl FromStr for Cursor {
             list: match list {
                 1 => List::Candidates,
                 2 => List::Jobs,
+                3 => List::UsageEntries,
                 _ => return Err(InvalidCursor),
             },
             rank: i64::from_be_bytes(*rank),

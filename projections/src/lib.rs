@@ -23,6 +23,7 @@ pub mod jobs;
 pub mod monthly_usage;
 pub mod schema;
 pub mod subscriptions;
+pub mod usage_entries;
 
 pub use column::UnknownName;
 pub use cursor::{Cursor, InvalidCursor, Page};

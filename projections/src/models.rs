@@ -22,6 +22,7 @@ use crate::{
         runner::Runner,
     },
     subscriptions::Subscriptions,
+    usage_entries::UsageEntries,
 };
 
 /// Names of the read models.
@@ -35,6 +36,7 @@ impl Models {
         Accounts::NAME,
         Subscriptions::NAME,
         MonthlyUsage::NAME,
+        UsageEntries::NAME,
     ];
 }
 
@@ -46,6 +48,7 @@ const ALL: &[&'static dyn Model] = &[
     &Of::<Accounts>(PhantomData),
     &Of::<Subscriptions>(PhantomData),
     &Of::<MonthlyUsage>(PhantomData),
+    &Of::<UsageEntries>(PhantomData),
 ];
 
 /// All read models, or only the one called so.

@@ -27,6 +27,7 @@ use crate::{
         waiting::Checkpoints,
     },
     subscriptions::SubscriptionsQuery,
+    usage_entries::UsageEntriesQuery,
 };
 
 /// All read models. Clones share connections.
@@ -295,5 +296,8 @@ impl ReadModels {
 
     pub fn monthly_usage(&self) -> MonthlyUsageQuery<'_> {
         MonthlyUsageQuery(&self.db)
+    }
+    pub fn usage_entries(&self) -> UsageEntriesQuery<'_> {
+        UsageEntriesQuery(&self.db)
     }
 }

@@ -29,7 +29,7 @@ macro_rules! migration {
 }
 
 /// All steps, in order; versions count from 1.
-pub const KNOWN: &[Migration] = &[migration!(1, "0001_read_models")];
+pub const KNOWN: &[Migration] = &[migration!(1, "0001_read_models"), migration!(2, "0002_usage_entries")];
 
 const ROLES: &str = include_str!("../migrations/postgres/roles.sql");
 /// No two migrate at once.

@@ -30,6 +30,11 @@ pub struct Paging {
 }
 
 impl Paging {
+    /// Of a list that is not paged by numbers.
+    pub fn by_cursor(limit: Option<String>, cursor: Option<String>) -> Self {
+        Self { skip: None, limit, cursor }
+    }
+
     pub fn skip(&self) -> Result<u64, ApiError> {
         let skip = number("skip", self.skip.as_deref(), 0)?;
         u64::try_from(skip).map_err(|_| ApiError::invalid("query", "skip", "must not be negative"))

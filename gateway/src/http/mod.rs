@@ -20,6 +20,7 @@ mod retry;
 mod serve;
 mod subscriptions;
 mod upload;
+mod usage;
 mod visible;
 mod webhooks;
 
@@ -101,6 +102,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(plans::router())
         .merge(billing_pages::router())
         .merge(webhooks::router())
+        .merge(usage::router())
         .merge(health::router());
     OpenApiRouter::with_openapi(docs::description()).nest("/api/v1", v1).merge(health::root())
 }

@@ -11,7 +11,7 @@ use starscreen_projections::{AsOf, Models, ReadModels, RebuildProgress, Rebuilt,
 use uuid::Uuid;
 
 use super::{
-    OperatorError, end_progress, known, open, show,
+    OperatorError, end_progress, known, ledger, open, show,
     table::{Table, exact, say, say_json, time},
 };
 use crate::{config::Settings, roles::Opened};
@@ -31,6 +31,17 @@ pub enum AuditCommand {
         time: DateTime<Utc>,
         noun: Noun,
         id: Uuid,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists every entry of a billing period as the log has it, adds them up, and says whether the read model agrees;
+    /// exit code 1 when it does not
+    Usage {
+        /// Id of a tenant, or the e-mail address of its account
+        whose: String,
+        /// The period that the end of this day lies in, or this time; the running one without
+        #[arg(long, value_parser = moment)]
+        period: Option<DateTime<Utc>>,
         #[arg(long)]
         json: bool,
     },
@@ -77,6 +88,7 @@ pub async fn run(settings: &Settings, command: AuditCommand) -> Result<bool, Ope
     let outcome = match command {
         AuditCommand::History { candidate, json } => history(&opened, candidate, json).await.map(|()| true),
         AuditCommand::AsOf { time, noun, id, json } => as_of(&opened, time, noun, id, json).await.map(|()| true),
+        AuditCommand::Usage { whose, period, json } => ledger::audit(&opened, &whose, period, json).await,
         AuditCommand::Replay { name, batch, json, .. } => replay(&opened, name.as_deref(), batch, json).await,
     };
     opened.close().await;

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod distribution;
 pub mod doctor;
 pub mod health;
+mod ledger;
 pub mod machine;
 pub mod migrate;
 pub mod queue;
@@ -106,10 +107,15 @@ pub async fn change_plan(settings: &Settings, email: &str, plan: &str, reason: S
 ///
 /// # Errors
 /// An [`OperatorError`] that says what is in the way; nothing is changed then.
-pub async fn adjust_usage(settings: &Settings, email: &str, delta: i32, reason: String) -> Result<(), OperatorError> {
+pub async fn correct_usage(
+    settings: &Settings,
+    email: &str,
+    correction: Correction,
+    reason: String,
+) -> Result<(), OperatorError> {
     let opened = open(settings).await?;
     let context = on_behalf_of(&opened, email).await?;
-    let adjusted = subscription::adjust_usage(&opened.write.bus, context, Correction::By(delta), reason).await?.output;
+    let adjusted = subscription::adjust_usage(&opened.write.bus, context, correction, reason).await?.output;
     opened.close().await;
     let limit = adjusted.limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
     say(format_args!("{email}: {} used of {limit} in the running period", adjusted.used));

@@ -19,7 +19,11 @@ use super::{
     OperatorError, open,
     table::{Table, age, or_dash, say, say_json, time},
 };
-use crate::{config::Settings, http::chain, roles::Opened};
+use crate::{
+    config::Settings,
+    http::chain,
+    roles::{BILLING_PLACES, CLOCK_PLACES, Opened, WEBHOOK_PLACES},
+};
 
 const REDRAW: Duration = Duration::from_secs(1);
 /// Clears a terminal and goes to its first line.

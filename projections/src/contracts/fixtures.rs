@@ -12,7 +12,7 @@ use starscreen_domain::{
     job::{BackgroundPatterns, Category, EducationPreferences, JobEvent, Rubric},
     period::Period,
     score::{Importance, Score, Total},
-    subscription::{PlanTerms, SubscriptionEvent},
+    subscription::{Interval, Paid, PlanTerms, Price, SubscriptionEvent, SubscriptionStatus},
     usage::{ReleaseReason, UsageEvent},
 };
 use tokio::sync::watch;
@@ -62,6 +62,8 @@ pub(crate) fn recorded(
         Event::Candidate(_) => "candidate",
         Event::Subscription(_) => "subscription",
         Event::Usage(_) => "usage",
+        Event::Customer(_) => "customer",
+        Event::Webhook(_) => "webhook",
     };
     Recorded {
         position,
@@ -322,7 +324,13 @@ pub(crate) fn registered(email: Sealed) -> Event {
 }
 
 pub(crate) fn plan(code: &str, monthly_limit: Option<u32>) -> PlanTerms {
-    PlanTerms { code: code.to_owned(), display_name: code.to_uppercase(), monthly_limit }
+    PlanTerms { code: code.to_owned(), display_name: code.to_uppercase(), monthly_limit, ..PlanTerms::default() }
+}
+
+/// A metered plan: 5 included, 30 cents for each over them.
+pub(crate) fn metered_plan() -> PlanTerms {
+    let price = Price { amount: 49_900, currency: "usd".to_owned(), interval: Interval::Annual, overage: Some(30) };
+    PlanTerms { included: Some(5), price: Some(price), ..plan("enterprise", None) }
 }
 
 pub(crate) fn subscription_started(plan: PlanTerms) -> Event {
@@ -330,7 +338,52 @@ pub(crate) fn subscription_started(plan: PlanTerms) -> Event {
 }
 
 pub(crate) fn plan_changed(plan: PlanTerms) -> Event {
-    SubscriptionEvent::PlanChanged { from: "free".to_owned(), plan, reason: "asked".to_owned() }.into()
+    let (from, reason) = ("free".to_owned(), "asked".to_owned());
+    SubscriptionEvent::PlanChanged { from, plan, reason, by_provider: false }.into()
+}
+
+pub(crate) fn change_scheduled(plan: PlanTerms, effective_at: DateTime<Utc>) -> Event {
+    let reason = "asked".to_owned();
+    SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider: false }.into()
+}
+
+pub(crate) fn change_withdrawn() -> Event {
+    SubscriptionEvent::PlanChangeWithdrawn { reason: "stays".to_owned() }.into()
+}
+
+pub(crate) fn customer_linked() -> Event {
+    SubscriptionEvent::CustomerLinked { customer: "cus_1".to_owned() }.into()
+}
+
+pub(crate) fn plan_ordered() -> Event {
+    let (price, payment_method) = ("price_1".to_owned(), "pm_1".to_owned());
+    SubscriptionEvent::PlanOrdered { order: Uuid::nil(), plan: metered_plan(), price, payment_method }.into()
+}
+
+pub(crate) fn order_declined() -> Event {
+    SubscriptionEvent::OrderDeclined { order: Uuid::nil(), code: None, reason: "card refused".to_owned() }.into()
+}
+
+pub(crate) fn provider_informed() -> Event {
+    SubscriptionEvent::ProviderInformed {}.into()
+}
+
+pub(crate) fn paid(status: SubscriptionStatus) -> Paid {
+    Paid {
+        id: "sub_1".to_owned(),
+        price: "price_1".to_owned(),
+        status,
+        cancel_at_period_end: true,
+        period_end: Some(period(0).end),
+    }
+}
+
+pub(crate) fn provider_said(paid: Option<Paid>) -> Event {
+    SubscriptionEvent::ProviderStateRecorded { paid }.into()
+}
+
+pub(crate) fn status_changed(status: SubscriptionStatus, grace_until: Option<DateTime<Utc>>) -> Event {
+    SubscriptionEvent::StatusChanged { status, grace_until }.into()
 }
 
 pub(crate) fn period(month: u64) -> Period {
@@ -339,11 +392,11 @@ pub(crate) fn period(month: u64) -> Period {
 }
 
 pub(crate) fn period_opened(month: u64, limit: Option<u32>) -> Event {
-    UsageEvent::PeriodOpened { period: period(month), plan: "free".to_owned(), limit }.into()
+    UsageEvent::PeriodOpened { period: period(month), plan: "free".to_owned(), limit, included: None }.into()
 }
 
 pub(crate) fn limit_changed(limit: Option<u32>) -> Event {
-    UsageEvent::LimitChanged { plan: "pro".to_owned(), limit }.into()
+    UsageEvent::LimitChanged { plan: "pro".to_owned(), limit, included: Some(3) }.into()
 }
 
 pub(crate) fn slots_reserved(count: u128) -> Event {
@@ -360,4 +413,16 @@ pub(crate) fn slot_released() -> Event {
 
 pub(crate) fn usage_adjusted(delta: i32) -> Event {
     UsageEvent::UsageAdjusted { delta, reason: "courtesy".to_owned() }.into()
+}
+
+pub(crate) fn overage_metered(quantity: i64) -> Event {
+    UsageEvent::OverageMetered { quantity, at: at(0) }.into()
+}
+
+pub(crate) fn threshold_reached(percent: u8) -> Event {
+    UsageEvent::UsageThresholdReached { percent, used: 7, limit: 10 }.into()
+}
+
+pub(crate) fn period_closed(used: u32) -> Event {
+    UsageEvent::PeriodClosed { used }.into()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::{prelude::*, test_runner::TestRunner};
-use starscreen_domain::{Event, TenantId};
+use starscreen_domain::{Event, TenantId, subscription::SubscriptionStatus};
 use tokio::{runtime::Handle, task::block_in_place};
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ use crate::{
     monthly_usage::MonthlyUsage,
     runtime::{Side, batch, checkpoint},
     subscriptions::Subscriptions,
+    usage_entries::UsageEntries,
 };
 
 fn any_event() -> impl Strategy<Value = (TenantId, Uuid, Event)> {
@@ -46,25 +47,38 @@ fn any_event() -> impl Strategy<Value = (TenantId, Uuid, Event)> {
         6 => rubric_failed(),
         _ => job_deleted(),
     });
-    let usage_event = (0..8_u8, 0..9_u32).prop_map(|(kind, count)| match kind {
+    let usage_event = (0..11_u8, 0..9_u32).prop_map(|(kind, count)| match kind {
         0..=2 => period_opened(u64::from(count), Some(count)),
         3 => limit_changed((count > 4).then_some(count)),
         4 => slots_reserved(u128::from(count)),
         5 => slot_committed(),
         6 => slot_released(),
+        7 => overage_metered(i64::from(count) - 4),
+        8 => threshold_reached(70),
+        9 => period_closed(count),
         _ => usage_adjusted(i32::try_from(count).unwrap() - 4),
     });
     let of_tenant = prop_oneof![
         text.prop_map(|text| registered(sealed(text))),
         Just(subscription_started(plan("free", Some(10)))),
         Just(plan_changed(plan("pro", None))),
+        Just(plan_changed(metered_plan())),
+        Just(change_scheduled(plan("free", Some(10)), period(0).end)),
+        Just(change_withdrawn()),
+        Just(customer_linked()),
+        Just(plan_ordered()),
+        Just(order_declined()),
+        Just(provider_informed()),
+        Just(provider_said(Some(paid(SubscriptionStatus::Trialing)))),
+        Just(provider_said(None)),
+        Just(status_changed(SubscriptionStatus::PastDue, Some(at(9)))),
     ];
     let tenant = prop_oneof![Just(TENANT), Just(OTHER_TENANT)];
     let aggregate_and_event = prop_oneof![
         4 => (0..6_u128, candidate_event).prop_map(|(number, event)| (candidate(number).0, event)),
         2 => (0..3_u128, job_event).prop_map(|(number, event)| (job(number).0, event)),
         2 => (0..3_u128, usage_event).prop_map(|(number, event)| (usage(number).0, event)),
-        1 => of_tenant.prop_map(|event| (TENANT.0, event)),
+        2 => of_tenant.prop_map(|event| (TENANT.0, event)),
     ];
     (tenant, aggregate_and_event).prop_map(|(tenant, (aggregate, event))| (tenant, aggregate, event))
 }
@@ -127,6 +141,7 @@ pub async fn rebuilt_is_what_live_is(store: Store) {
         live_and_rebuilt_agree::<Accounts>(&models, &log, step).await;
         live_and_rebuilt_agree::<Subscriptions>(&models, &log, step).await;
         live_and_rebuilt_agree::<MonthlyUsage>(&models, &log, step).await;
+        live_and_rebuilt_agree::<UsageEntries>(&models, &log, step).await;
     });
 }
 

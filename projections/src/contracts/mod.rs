@@ -43,6 +43,7 @@ macro_rules! contract_tests {
                 an_unreadable_event_of_another_noun_parks_nothing,
                 an_event_that_cannot_be_opened_is_parked,
                 a_fold_that_panics_parks_the_event_and_keeps_what_was_folded_before,
+                entries_that_could_not_be_read_are_replayed_into_rows_of_their_own,
                 a_rebuild_with_the_fix_needs_no_replay,
                 a_rebuild_parks_what_it_cannot_fold_and_replay_goes_on_from_there;
             reads:
@@ -52,6 +53,8 @@ macro_rules! contract_tests {
                 jobs_are_listed_newest_first_by_cursor_and_by_skip,
                 a_cursor_of_another_list_is_refused,
                 the_current_period_is_the_one_that_holds_the_moment,
+                entries_of_a_period_come_in_order_with_the_balance_after_each,
+                what_is_agreed_and_paid_comes_back_as_it_was_written,
                 a_nul_in_a_text_is_left_out;
             rebuild:
                 a_rebuild_without_anything_running_makes_the_table,

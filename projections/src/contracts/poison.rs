@@ -15,6 +15,7 @@ use crate::{
     monthly_usage::{MonthlyUsage, MonthlyUsageRow},
     projector::Projector,
     runtime::{leader::Leading, parked::WAITS, runner::Runner, waiting::Checkpoints},
+    usage_entries::UsageEntries,
 };
 
 const CANDIDATES: &str = "candidate_status";
@@ -169,6 +170,25 @@ pub async fn a_fold_that_panics_parks_the_event_and_keeps_what_was_folded_before
 
     assert_eq!(replay(&models, MonthlyUsage::NAME, &log).await, Replayed { folded: 2, rows_left: 0 });
     assert_eq!(rows::<MonthlyUsage>(&models.db).await, expected::<MonthlyUsage>(&log));
+}
+
+pub async fn entries_that_could_not_be_read_are_replayed_into_rows_of_their_own(store: Store) {
+    let log = unlucky_period();
+    for position in [3, 4, 6] {
+        log.spoil(position);
+    }
+    let models = store.open().await;
+    let _running = start(&models, &log, Some(UsageEntries::NAME));
+    until_seen(&models, UsageEntries::NAME, 6).await;
+    let seen: Vec<u64> = rows::<UsageEntries>(&models.db).await.iter().map(|row| row.position).collect();
+    assert_eq!(seen, [1, 2, 5]);
+    let still = Replayed { folded: 0, rows_left: 1 };
+    assert_eq!(replay(&models, UsageEntries::NAME, &log).await, still, "before the fix");
+    assert_eq!(parked(&models, UsageEntries::NAME).await.len(), 3);
+    log.mend();
+    assert_eq!(replay(&models, UsageEntries::NAME, &log).await, Replayed { folded: 3, rows_left: 0 });
+    assert_eq!(rows::<UsageEntries>(&models.db).await, expected::<UsageEntries>(&log));
+    assert_eq!(parked(&models, UsageEntries::NAME).await, []);
 }
 
 pub async fn a_rebuild_with_the_fix_needs_no_replay(store: Store) {

@@ -1,9 +1,13 @@
+use starscreen_domain::subscription::SubscriptionStatus;
+
 use super::{Store, fixtures::*, log::Log};
 use crate::{
     Page, ReadModelError, ReadModels,
     candidate_status::{CandidateStatus, CandidateStatusRow, ListCandidates, Status},
     jobs::{JobRow, JobStatus, Jobs, ListJobs},
     monthly_usage::MonthlyUsage,
+    subscriptions::{SubscriptionRow, Subscriptions},
+    usage_entries::UsageEntries,
 };
 
 /// 60 candidates with few distinct scores, so that ties are everywhere; every fourth has none.
@@ -147,6 +151,10 @@ pub async fn a_cursor_of_another_list_is_refused(store: Store) {
     let of_jobs = models.jobs().list(TENANT, ListJobs { limit: 1, ..Default::default() }).await.unwrap().next;
     let of_candidates = candidates(&models, ListCandidates { limit: 1, ..Default::default() }).await.next;
     assert!(of_jobs.is_some() && of_candidates.is_some());
+    for foreign in [of_jobs, of_candidates] {
+        let refused = models.usage_entries().list(TENANT, usage(1), 10, foreign).await;
+        assert!(matches!(refused, Err(ReadModelError::ForeignCursor)));
+    }
     let refused = models.candidate_status().list(TENANT, JOB, ListCandidates { after: of_jobs, ..Default::default() });
     assert!(matches!(refused.await, Err(ReadModelError::ForeignCursor)));
     let refused = models.jobs().list(TENANT, ListJobs { after: of_candidates, ..Default::default() });
@@ -167,6 +175,59 @@ pub async fn the_current_period_is_the_one_that_holds_the_moment(store: Store) {
     let mut newest = expected::<MonthlyUsage>(&log);
     newest.reverse();
     assert_eq!(models.monthly_usage().list(TENANT).await.unwrap(), newest);
+}
+
+pub async fn entries_of_a_period_come_in_order_with_the_balance_after_each(store: Store) {
+    let log = Log::new();
+    log.add(TENANT, usage(2).0, slots_reserved(9)); // of another period
+    log.add(TENANT, usage(1).0, period_opened(0, Some(10)));
+    for round in 0..6 {
+        log.add(TENANT, usage(1).0, slots_reserved(round));
+        log.add(TENANT, usage(1).0, slot_released());
+        log.add(TENANT, usage(1).0, usage_adjusted(-3));
+        log.add(TENANT, usage(2).0, slot_committed());
+    }
+    let models = rebuilt(&store, &log).await;
+    let mut sorted = expected::<UsageEntries>(&log);
+    sorted.retain(|row| row.usage_id == usage(1));
+    sorted.sort_by_key(|row| row.position);
+    let (mut balances, mut balance) = (vec![], 0);
+    for row in &sorted {
+        balance += row.delta;
+        balances.push(balance);
+    }
+    assert_eq!(*balances.last().unwrap(), 15 - 6 - 18, "below nothing");
+    for limit in [1, 4, 18, 19, 100] {
+        let (mut entries, mut after) = (vec![], None);
+        loop {
+            let page = models.usage_entries().list(TENANT, usage(1), limit, after).await.unwrap();
+            assert_eq!(page.total, 19);
+            entries.extend(page.rows);
+            let Some(next) = page.next else { break };
+            after = Some(next.to_string().parse().unwrap()); // as a client hands it back
+        }
+        assert_eq!(entries.iter().map(|entry| entry.balance).collect::<Vec<_>>(), balances, "{limit} a page");
+        assert_eq!(entries.last().unwrap().used(), 0);
+        assert_eq!(entries.into_iter().map(|entry| entry.row).collect::<Vec<_>>(), sorted, "{limit} a page");
+    }
+}
+
+pub async fn what_is_agreed_and_paid_comes_back_as_it_was_written(store: Store) {
+    let log = Log::new();
+    log.add(TENANT, TENANT.0, subscription_started(plan("free", Some(10))));
+    log.add(TENANT, TENANT.0, plan_changed(metered_plan()));
+    log.add(TENANT, TENANT.0, change_scheduled(plan("free", Some(10)), period(0).end));
+    log.add(TENANT, TENANT.0, customer_linked());
+    log.add(TENANT, TENANT.0, provider_said(Some(paid(SubscriptionStatus::PastDue))));
+    log.add(TENANT, TENANT.0, status_changed(SubscriptionStatus::PastDue, Some(at(9))));
+    let models = rebuilt(&store, &log).await;
+    let read = async || models.subscriptions().get(TENANT).await.unwrap().unwrap();
+    let written = expected::<Subscriptions>(&log).remove(0);
+    assert_eq!(read().await, written);
+    // One that a newer version of this program has written.
+    store.sql("UPDATE subscriptions SET status = 'dormant', paid_status = 'dormant'").await;
+    let status = SubscriptionStatus::Unknown;
+    assert_eq!(read().await, SubscriptionRow { status, paid_status: Some(status), ..written });
 }
 
 pub async fn a_nul_in_a_text_is_left_out(store: Store) {

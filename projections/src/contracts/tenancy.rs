@@ -12,6 +12,7 @@ pub async fn rows_of_another_tenant_are_never_returned(store: Store) {
         log.add(tenant, candidate(number).0, text_extracted(None));
         log.add(tenant, candidate(number).0, scored(Some(500)));
         log.add(tenant, usage(number).0, period_opened(0, Some(10)));
+        log.add(tenant, usage(number).0, slots_reserved(3));
         log.add(tenant, tenant.0, registered(sealed("ada@example.org")));
         log.add(tenant, tenant.0, subscription_started(plan("free", Some(10))));
     }
@@ -45,5 +46,9 @@ pub async fn rows_of_another_tenant_are_never_returned(store: Store) {
         let used = models.monthly_usage().list(tenant).await.unwrap();
         assert_eq!(used.iter().map(|row| row.usage_id).collect::<Vec<_>>(), [usage(own)]);
         assert_eq!(models.monthly_usage().current(tenant, at(1)).await.unwrap().unwrap().tenant_id, tenant);
+        let entries = async |number| models.usage_entries().list(tenant, usage(number), 10, None).await.unwrap();
+        let page = entries(own).await;
+        assert_eq!((page.total, page.rows[0].row.tenant_id, page.rows[1].balance), (2, tenant, 3));
+        assert_eq!((entries(foreign).await.total, entries(foreign).await.rows), (0, vec![]));
     }
 }

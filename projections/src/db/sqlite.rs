@@ -16,6 +16,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_read_models.sql"),
     include_str!("../../migrations/sqlite/0002_hidden_text.sql"),
+    include_str!("../../migrations/sqlite/0003_usage_entries.sql"),
 ];
 
 impl Db {

@@ -34,7 +34,9 @@ impl Projector for Jobs {
             | Event::EmailClaim(_)
             | Event::Candidate(_)
             | Event::Subscription(_)
-            | Event::Usage(_) => return row,
+            | Event::Usage(_)
+            | Event::Customer(_)
+            | Event::Webhook(_) => return row,
         };
         let mut row = match change {
             JobEvent::JobCreated { title, description, location, work_authorization_required, created_by } => JobRow {

@@ -18,7 +18,7 @@ pub struct MonthlyUsage;
 impl Projector for MonthlyUsage {
     type Row = MonthlyUsageRow;
     const NAME: &'static str = "monthly_usage";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2; // metered plans, closed periods
     const READS: &'static [&'static str] = &["usage"];
 
     fn key(event: &Recorded<Event>) -> Option<Uuid> {
@@ -39,18 +39,21 @@ impl Projector for MonthlyUsage {
             }
         };
         let mut row = match change {
-            UsageEvent::PeriodOpened { period, plan, limit } => MonthlyUsageRow {
+            UsageEvent::PeriodOpened { period, plan, limit, included } => MonthlyUsageRow {
                 usage_id: UsageId(event.aggregate_id),
                 tenant_id: event.tenant_id?,
                 period_start: period.start,
                 period_end: period.end,
                 plan: plan.clone(),
                 monthly_limit: *limit,
+                included: *included,
                 reserved: 0,
                 committed: 0,
                 adjusted: 0,
                 released: 0,
                 used: 0,
+                metered: 0,
+                closed: false,
                 updated_at: event.metadata.occurred_at,
                 position: event.position,
             },
@@ -58,7 +61,10 @@ impl Projector for MonthlyUsage {
             | UsageEvent::SlotsReserved { .. }
             | UsageEvent::SlotCommitted { .. }
             | UsageEvent::SlotReleased { .. }
-            | UsageEvent::UsageAdjusted { .. } => row?,
+            | UsageEvent::UsageAdjusted { .. }
+            | UsageEvent::OverageMetered { .. }
+            | UsageEvent::UsageThresholdReached { .. }
+            | UsageEvent::PeriodClosed { .. } => row?,
         };
         row.apply(change);
         row.used = (row.reserved + row.committed + row.adjusted).max(0);
@@ -71,10 +77,11 @@ impl Projector for MonthlyUsage {
 impl MonthlyUsageRow {
     fn apply(&mut self, change: &UsageEvent) {
         match change {
-            UsageEvent::PeriodOpened { .. } => {}
-            UsageEvent::LimitChanged { plan, limit } => {
+            UsageEvent::PeriodOpened { .. } | UsageEvent::UsageThresholdReached { .. } => {}
+            UsageEvent::LimitChanged { plan, limit, included } => {
                 self.plan.clone_from(plan);
                 self.monthly_limit = *limit;
+                self.included = *included;
             }
             UsageEvent::SlotsReserved { candidates } => {
                 self.reserved += i64::try_from(candidates.len()).unwrap_or(i64::MAX);
@@ -88,6 +95,8 @@ impl MonthlyUsageRow {
                 self.released += 1;
             }
             UsageEvent::UsageAdjusted { delta, reason: _ } => self.adjusted += i64::from(*delta),
+            UsageEvent::OverageMetered { quantity, at: _ } => self.metered = self.metered.saturating_add(*quantity),
+            UsageEvent::PeriodClosed { used: _ } => self.closed = true,
         }
     }
 }

@@ -22,6 +22,8 @@ row! {
         pub plan: String,
         /// Candidates the period may take; `None`: no limit, metered.
         pub monthly_limit: Option<u32>,
+        /// Of a metered plan: candidates that its base price pays for.
+        pub included: Option<u32>,
         /// Slots of candidates that are on their way.
         pub reserved: i64,
         /// Slots used for good.
@@ -32,6 +34,10 @@ row! {
         pub released: i64,
         /// Reserved, committed and adjusted, never below 0.
         pub used: i64,
+        /// Candidates over the included ones, as they were billed.
+        pub metered: i64,
+        /// What comes later is an entry of a later period.
+        pub closed: bool,
         pub updated_at: DateTime<Utc>,
         /// Of the last event that changed the row.
         pub position: u64,
@@ -53,6 +59,15 @@ impl MonthlyUsageQuery<'_> {
             .and_where(Expr::col("period_end").gt(at.into_value()))
             .limit(1)
             .to_owned();
+        Ok(self.0.first(Scope::Tenant(tenant), &statement).await?)
+    }
+
+    /// One period; `None`: it was never opened, or is another tenant's.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn get(self, tenant: TenantId, usage: UsageId) -> Result<Option<MonthlyUsageRow>, ReadModelError> {
+        let statement = of_tenant(tenant).and_where(Expr::col("usage_id").eq(usage.0)).to_owned();
         Ok(self.0.first(Scope::Tenant(tenant), &statement).await?)
     }
 

@@ -36,3 +36,18 @@ fn a_new_limit_keeps_what_is_used() {
 fn entries_of_a_period_that_never_opened_make_no_row() {
     assert_eq!(row_after::<MonthlyUsage>(usage(1).0, vec![slots_reserved(1)]), None);
 }
+
+#[test]
+fn what_is_over_the_included_candidates_adds_up() {
+    let row = after(vec![period_opened(0, None), limit_changed(None), overage_metered(4), overage_metered(-1)]);
+    assert_eq!((row.included, row.metered, row.used), (Some(3), 3, 0));
+}
+
+#[test]
+fn a_closed_period_says_so_and_keeps_its_numbers() {
+    let open = vec![period_opened(0, Some(10)), slots_reserved(7), threshold_reached(70)];
+    let row = after(open.clone());
+    assert_eq!((row.used, row.closed, row.position), (7, false, 3));
+    let row = after([open, vec![period_closed(7)]].concat());
+    assert_eq!((row.used, row.closed, row.position), (7, true, 4));
+}

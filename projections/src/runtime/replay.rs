@@ -52,16 +52,17 @@ pub(crate) async fn replay<P: Projector>(db: &Db, source: &Source) -> Result<Rep
     Ok(replayed)
 }
 
-/// The parked event from the feed, under the row key it waits by; `None`: read anew, it concerns no row.
+/// The parked event from the feed; `None`: read anew, it concerns no row.
 async fn read_again<P: Projector>(source: &Source, parked: &Parked) -> Result<Option<Entry>, ReadModelError> {
     let batch = batch::gather::<P>(source, parked.position - 1, 1).await?;
     if batch.last != parked.position {
         return Err(ReadModelError::Missing { position: parked.position });
     }
-    Ok(batch.into_entries().pop().map(|entry| Entry { key: parked.row_key, ..entry }))
+    Ok(batch.into_entries().pop())
 }
 
-/// Folds the parked events of one row, and says how many, and whether all of `entries` are folded.
+/// Folds the parked events that wait by `key`, and says how many, and whether all of `entries` are folded. Those that
+/// could not be read wait by their aggregate, whatever row they turn out to change.
 async fn replay_row<P: Projector>(db: &Db, key: Uuid, entries: &[Entry]) -> Result<(usize, bool), ReadModelError> {
     let mut tx = db.begin().await?;
     // Holds the live projector: no event of this row may be parked or folded meanwhile.
@@ -69,22 +70,29 @@ async fn replay_row<P: Projector>(db: &Db, key: Uuid, entries: &[Entry]) -> Resu
     let waiting = parked::of_row(&mut tx, P::NAME, key).await?;
     // As long as both agree: another replay may have been here.
     let same = waiting.iter().zip(entries).take_while(|(parked, entry)| parked.position == entry.position).count();
-    let entries = &entries[..same];
-    let before = table::load::<P::Row>(&mut tx, Side::Live, &[key]).await?.remove(&key);
-    let (after, poison) = fold_row::<P>(before.as_ref(), entries);
-    let folded = poison.as_ref().map_or(entries.len(), |(index, _)| *index);
-    match after {
-        Some(row) => table::put(&mut tx, Side::Live, vec![row]).await?,
-        None if before.is_some() => table::delete::<P::Row>(&mut tx, Side::Live, &[key]).await?,
-        None => {}
+    let (mut folded, mut poison) = (0, None);
+    for group in entries[..same].chunk_by(|one, next| one.key == next.key) {
+        let row_key = group[0].key; // `chunk_by` yields no empty chunk
+        let before = table::load::<P::Row>(&mut tx, Side::Live, &[row_key]).await?.remove(&row_key);
+        let (after, stopped) = fold_row::<P>(before.as_ref(), group);
+        match after {
+            Some(row) => table::put(&mut tx, Side::Live, vec![row]).await?,
+            None if before.is_some() => table::delete::<P::Row>(&mut tx, Side::Live, &[row_key]).await?,
+            None => {}
+        }
+        folded += stopped.as_ref().map_or(group.len(), |(index, _)| *index);
+        if let Some((_, reason)) = stopped {
+            poison = Some(reason);
+            break;
+        }
     }
     if folded > 0 {
         parked::take_out(&mut tx, P::NAME, key, entries[folded - 1].position).await?;
     }
     let done = poison.is_none();
-    if let Some((index, poison)) = poison {
-        let attempts = waiting[index].attempts + 1;
-        let still = Parked { attempts, ..Parked::because(&entries[index], poison) };
+    if let Some(poison) = poison {
+        let Parked { row_key, attempts, .. } = waiting[folded];
+        let still = Parked { row_key, attempts: attempts + 1, ..Parked::because(&entries[folded], poison) };
         parked::put(&mut tx, P::NAME, vec![still]).await?;
     }
     tx.commit().await?;
