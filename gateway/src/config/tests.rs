@@ -1,6 +1,8 @@
 use std::fs;
 
 use secrecy::ExposeSecret;
+use starscreen_commands::ports::Prices;
+use starscreen_domain::subscription::Interval;
 
 use super::{table::TABLE, *};
 use crate::data_dir::ScratchDir;

@@ -1,9 +1,10 @@
 //! The tenant's plan and what is left of its month.
 
 use axum::{Json, extract::State};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
-use starscreen_domain::period::Period;
+use starscreen_commands::catalog::FREE;
+use starscreen_domain::{period::Period, subscription::SubscriptionStatus};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -11,6 +12,7 @@ use super::{
     App,
     caller::Caller,
     error::{ApiError, Problem},
+    plans::ScheduledChange,
 };
 
 pub fn router() -> OpenApiRouter<App> {
@@ -34,6 +36,14 @@ pub struct SubscriptionResponse {
     pub usage_percentage: f64,
     /// End of the billing period, in milliseconds since 1970.
     pub current_period_end: Option<i64>,
+    /// The paid plan ends with the time that is paid for.
+    pub cancel_at_period_end: bool,
+    /// What comes into force later, if anything.
+    pub scheduled_change: Option<ScheduledChange>,
+    /// How long everything still works although an invoice is not paid.
+    pub grace_until: Option<DateTime<Utc>>,
+    /// Whether something is paid for at the payment provider.
+    pub paid: bool,
 }
 
 /// The plan, and what of it is used in the running billing period.
@@ -56,5 +66,12 @@ async fn current(caller: Caller, State(app): State<App>) -> Result<Json<Subscrip
         remaining_candidates: limit.map(|limit| limit.saturating_sub(used)),
         usage_percentage: (share * 10.0).round() / 10.0,
         current_period_end: Some(Period::holding(subscription.anchor, now).end.timestamp_millis()),
+        cancel_at_period_end: subscription.scheduled_plan.as_deref() == Some(FREE),
+        scheduled_change: subscription.scheduled_plan.zip(subscription.scheduled_at).map(|(plan, effective_date)| {
+            let new_limit = app.settings.plan(&plan).and_then(|plan| plan.monthly_limit);
+            ScheduledChange { new_plan: plan, new_limit, effective_date }
+        }),
+        grace_until: subscription.grace_until,
+        paid: subscription.paid_status.is_some_and(SubscriptionStatus::holds_plan),
     }))
 }

@@ -7,9 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use starscreen_commands::account;
 use starscreen_domain::{
-    CandidateId, Delivery, Event, Recorded, TenantId, UsageId,
-    period::Period,
-    subscription::Subscription,
+    CandidateId, Delivery, Event, Recorded, TenantId, UsageId, period::Period, subscription::Subscription,
     usage::UsageEvent,
 };
 use starscreen_projections::{
@@ -69,7 +67,11 @@ pub(super) async fn audit(
     let events = opened.write.log.of_aggregate("usage", id.0).await.map_err(starscreen_commands::CommandError::from)?;
     let ledger = Ledger::of(tenant, id, period, events);
     let verdict = compare(opened, &ledger).await?;
-    if as_json { say_json(&ledger.json(&verdict)) } else { ledger.print(&verdict) }
+    if as_json {
+        say_json(&ledger.json(&verdict))
+    } else {
+        ledger.print(&verdict)
+    }
     Ok(!matches!(verdict, Verdict::Differs(_)))
 }
 
@@ -143,7 +145,8 @@ impl Ledger {
                 None => differences.push(format!("usage_entries lacks position {}", row.position)),
             }
         }
-        let unknown = live.into_keys().map(|position| format!("usage_entries has position {position}, the log has not"));
+        let unknown =
+            live.into_keys().map(|position| format!("usage_entries has position {position}, the log has not"));
         differences.extend(unknown);
         let is_later = counts.is_some_and(|counts| counts.position > last);
         if counts != self.counts.as_ref() && !is_later {

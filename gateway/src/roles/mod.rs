@@ -19,7 +19,7 @@ use crate::{
         jetstream::ConnectError as ConnectToNatsError,
         offline::OfflineScorer,
         openai::{ConnectError, OpenAi, OpenAiOptions},
-        temporary,
+        stripe, temporary,
     },
     passwords::Passwords,
     tokens::Tokens,
