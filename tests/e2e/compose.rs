@@ -253,7 +253,7 @@ async fn its_services_are_the_product_without_containers_too() {
             }
         }
     }
-    assert_eq!((gateways.len(), others.len()), (2, 12));
+    assert_eq!((gateways.len(), others.len()), (2, 13));
 
     // As a container's health check asks: 0 when it may be sent requests.
     let [one, other] = &gateways[..] else { panic!("two gateways") };

@@ -17,6 +17,7 @@ mod hidden_text;
 mod idempotency;
 mod jetstream;
 mod jobs;
+mod ledger;
 mod llm;
 mod main_job;
 mod objects;

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
+use starscreen_projections::Models;
 use starscreen_tests::{Account, Client, Ended, Resume, TestApp};
 
 use crate::product_binary;
@@ -372,7 +373,7 @@ async fn a_row_that_was_tampered_with_is_found_by_a_replay() {
     let before = app.read_models().dump().await;
 
     let same = app.operate(&["audit", "replay", "--diff"]).succeeded();
-    assert_eq!(same.stdout.matches(": 0 differences at position ").count(), 6, "{}", same.stdout);
+    assert_eq!(same.stdout.matches(": 0 differences at position ").count(), Models::NAMES.len(), "{}", same.stdout);
     assert!(same.stderr.contains(" events ("), "no progress was shown: {}", same.stderr);
     let told = json_of(app.operate(&["audit", "replay", "--diff", "--json"]));
     assert_eq!(told["equal"], true);
@@ -391,10 +392,40 @@ async fn a_row_that_was_tampered_with_is_found_by_a_replay() {
     assert_eq!(app.read_models().dump().await, tampered, "it is reported, not put right");
     let sql = "SELECT (SELECT COUNT(*) FROM candidate_status__next), COUNT(*) FROM projection";
     let left: Vec<(i64, i64)> = app.read_models().rows(sql).await;
-    assert_eq!(left, [(0, 6)], "nothing is left behind");
+    assert_eq!(left, [(0, i64::try_from(Models::NAMES.len()).unwrap())], "nothing is left behind");
 
     app.operate(&["rebuild", "candidate_status"]).succeeded();
     app.operate(&["audit", "replay", "candidate_status", "--diff"]).succeeded();
+}
+
+#[tokio::test]
+async fn a_row_that_was_tampered_with_is_found_by_the_audit_of_usage() {
+    let app = TestApp::start(&product_binary());
+    let account = app.client().account().await;
+    scored(&account).await;
+    app.settled().await;
+    let read_db = app.home().data().join("read.db");
+    let audit = || app.operate(&["audit", "usage", &account.email]);
+    assert!(audit().succeeded().stdout.ends_with("the read model agrees\n"));
+    let tampering = [
+        ("UPDATE usage_entries SET delta = 0 WHERE kind = 'reserved'", "usage_entries has position "),
+        ("UPDATE usage_entries SET actor = 'user:nobody' WHERE kind = 'committed'", "usage_entries has position "),
+        ("DELETE FROM usage_entries WHERE kind = 'committed'", "usage_entries lacks position "),
+        ("UPDATE usage_entries SET position = 1 WHERE kind = 'opened'", ", the log has not"),
+        ("UPDATE monthly_usage SET committed = 0, used = 0", "monthly_usage counts otherwise"),
+    ];
+    for (sql, found) in tampering {
+        assert_eq!(execute(&read_db, sql).await, 1, "{sql}");
+        let told = audit();
+        assert_eq!(told.status.code(), Some(1), "{sql}: {}", told.stdout);
+        let line = told.stdout.lines().find(|line| line.starts_with("the read model differs: ")).unwrap();
+        assert!(line.contains(found), "{sql}: {line}");
+        assert!(told.stdout.contains("used 1 of 5"), "the log counts: {}", told.stdout);
+        for name in ["usage_entries", "monthly_usage"] {
+            app.operate(&["rebuild", name]).succeeded();
+        }
+        assert!(audit().succeeded().stdout.ends_with("the read model agrees\n"), "after a rebuild");
+    }
 }
 
 /// A model server that answers everything with this status line, and tells what it was sent.

@@ -47,6 +47,7 @@ const OPERATIONS: &[(&str, &str, Reach)] = &[
     ("GET", "/api/v1/jobs/{job_id}/candidates/{candidate_id}/file", Named),
     ("GET", "/api/v1/jobs/{job_id}/candidates/{candidate_id}/evaluation", Named),
     ("GET", "/api/v1/subscriptions/current", Own),
+    ("GET", "/api/v1/subscriptions/usage", Own),
     ("GET", "/api/v1/health", Public),
     ("GET", "/api/v1/health/ready", Public),
     ("GET", "/api/v1/health/detailed", Public),

@@ -42,6 +42,9 @@ impl Ledger {
             UsageEvent::SlotCommitted { candidate } => self.committed.push(candidate),
             UsageEvent::SlotReleased { candidate, .. } => self.released.push(candidate),
             UsageEvent::UsageAdjusted { delta, .. } => self.adjusted += delta,
+            UsageEvent::OverageMetered { .. }
+            | UsageEvent::UsageThresholdReached { .. }
+            | UsageEvent::PeriodClosed { .. } => {}
         }
     }
 
