@@ -398,7 +398,10 @@ fn check_limits(history: &[Stored], accounts: &[Account], clients: &[Client]) {
                 }
             }
             UsageEvent::SlotReleased { .. } => *used -= 1,
-            UsageEvent::SlotCommitted { .. } => {}
+            UsageEvent::SlotCommitted { .. }
+            | UsageEvent::OverageMetered { .. }
+            | UsageEvent::UsageThresholdReached { .. }
+            | UsageEvent::PeriodClosed { .. } => {}
             UsageEvent::UsageAdjusted { delta, .. } => *used += i64::from(*delta),
         }
     }
