@@ -11,6 +11,7 @@ pub mod candidate;
 #[cfg(feature = "contracts")]
 pub mod contracts;
 pub mod db;
+pub mod distribution;
 pub mod error;
 pub mod grants;
 pub mod job;
