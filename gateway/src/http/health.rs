@@ -353,7 +353,7 @@ mod tests {
         let near = Distribution { told, silent_for: Duration::ZERO, lag: 3, lag_for: LONGEST_LAG };
         assert_eq!(not_distributed(Some(&near)), None);
         assert_eq!(not_distributed(None).unwrap(), "no relay distributes events");
-        let silent = Distribution { silent_for: Duration::from_secs(60), ..near.clone() };
+        let silent = Distribution { silent_for: Duration::from_mins(1), ..near.clone() };
         assert_eq!(not_distributed(Some(&silent)).unwrap(), "no relay distributes events");
         let far = Distribution { lag_for: LONGEST_LAG + Duration::from_secs(1), ..near.clone() };
         let found = "the relay is behind; 3 events wait to be published, the oldest for 31 s";
