@@ -19,6 +19,7 @@ mod jetstream;
 mod jobs;
 mod llm;
 mod main_job;
+mod metrics;
 mod objects;
 mod openapi;
 mod operate;

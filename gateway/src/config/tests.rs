@@ -224,6 +224,7 @@ fn every_key_can_be_set_by_file_and_by_variable() {
         ("stripe.price_id_enterprise_base", "price_1"),
         ("stripe.price_id_enterprise_usage", "price_1"),
         ("database_connections", "12"),
+        ("metrics_listen", "127.0.0.1:9465"),
         ("nats.max_bytes", "1048577"),
         ("nats.max_age_days", "7"),
         ("nats.replicas", "3"),

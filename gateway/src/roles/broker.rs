@@ -87,7 +87,8 @@ async fn connect_as(urls: &SecretString, user: &str, password: &SecretString) ->
     Ok(connect(&bare.collect::<Vec<_>>().join(","), Some(credentials), &format!("starscreen {user}")).await?)
 }
 
-/// Publishes history for as long as this process's sequencer leads, and lets analytics clients in.
+/// Publishes history for as long as this process's sequencer leads, and lets analytics clients in. `None`: there is no
+/// NATS.
 ///
 /// # Errors
 /// [`StartError::Nats`] when an address cannot be read.
@@ -97,23 +98,19 @@ pub(super) async fn relay(
     leads: watch::Receiver<SequencerStatus>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-) -> Result<(), StartError> {
-    let Some(topology) = topology(settings, "starscreen relay").await? else { return Ok(()) };
-    tasks.spawn(publish(write.clone(), topology.clone(), leads, stop.clone()));
+) -> Result<Option<watch::Receiver<RelayStatus>>, StartError> {
+    let Some(topology) = topology(settings, "starscreen relay").await? else { return Ok(None) };
+    let relay = Relay::new(write.log.clone(), topology.clone(), RelaySettings::default());
+    let status = relay.status();
+    tasks.spawn(publish(write.clone(), relay, leads, stop.clone()));
     if let Some(callout) = callout(settings, write, topology).await? {
         let stop = stop.clone();
         tasks.spawn(async move { callout.run(&stop).await });
     }
-    Ok(())
+    Ok(Some(status))
 }
 
-async fn publish(
-    write: WriteSide,
-    topology: Topology,
-    mut leads: watch::Receiver<SequencerStatus>,
-    stop: CancellationToken,
-) {
-    let relay = Relay::new(write.log.clone(), topology, RelaySettings::default());
+async fn publish(write: WriteSide, relay: Relay, mut leads: watch::Receiver<SequencerStatus>, stop: CancellationToken) {
     let status = relay.status();
     let leading = async {
         while leads.wait_for(|status| status.leads).await.is_ok() {
