@@ -184,6 +184,48 @@ async fn a_nats_without_room_is_told_loudly_once_and_says_what_to_do() {
     assert!(alarms[0].contains("ERROR") && alarms[0].contains("max_file_store"), "{}", alarms[0]);
 }
 
+#[test]
+fn verbs_that_list_speak_to_programs_too() {
+    let (home, database, nats) = (Home::new(&product_binary()), database(), Nats::private(""));
+    let url = nats.url();
+    let environment = [("DATABASE_URL", database.url.as_str()), ("NATS_URL", url.as_str())];
+    let json = |arguments: &[&str]| -> Value {
+        let said = home.run(&[arguments, &["--json"]].concat(), &environment).succeeded().stdout;
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {said}"))
+    };
+    let applied = json(&["migrate", "history"]);
+    assert_eq!((&applied[0]["schema"], &applied[0]["name"]), (&json!("write"), &json!("0001_write")));
+    assert!(applied.as_array().unwrap().iter().any(|applied| applied["schema"] == "read"), "{applied}");
+    let current = json(&["migrate", "current"]);
+    assert_eq!(current.as_array().unwrap().len(), 2);
+    assert!(current.as_array().unwrap().iter().all(|schema| schema["version"] == schema["known"]), "{current}");
+    let settings = json(&["config"]);
+    let found = settings.as_array().unwrap().iter().find(|setting| setting["key"] == "nats_url").unwrap();
+    assert_eq!(found["variable"], "NATS_URL");
+    assert!(!found["value"].as_str().unwrap().contains("127.0.0.1"), "it may hold a password: {found}");
+    assert_eq!(json(&["queue", "list"]), json!([]));
+    assert_eq!(json(&["queue", "dead"]), json!([]));
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_told_in_one_sentence_without_repetition() {
+    let home = Home::new(&product_binary());
+    let port = "postgres://nobody:hunter2@127.0.0.1:9/none";
+    let known = database();
+    let (host, _) = known.url.rsplit_once('/').unwrap();
+    let no_such_database = format!("{host}/no_such_database");
+    for (url, cause) in [(port, "refused"), (&no_such_database, "does not exist")] {
+        for verb in [&["relay"][..], &["migrate", "up"], &["doctor"]] {
+            let ended = home.run(verb, &[("DATABASE_URL", url)]);
+            assert!(!ended.status.success());
+            let said = format!("{}{}", ended.stdout, ended.stderr);
+            let line = said.lines().find(|line| line.contains(cause)).unwrap_or_else(|| panic!("{verb:?}: {said}"));
+            assert_eq!(line.matches(cause).count(), 1, "{verb:?}: {line}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_row_that_was_tampered_with_is_found_by_a_replay() {
     let parts = Parts::start(&[]);
