@@ -12,6 +12,7 @@ pub mod catalog;
 #[cfg(feature = "contracts")]
 pub mod contracts;
 pub mod db;
+pub mod distribution;
 pub mod error;
 pub mod grants;
 pub mod job;

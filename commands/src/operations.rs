@@ -277,6 +277,8 @@ pub struct Leader {
     pub silent_for: Duration,
     /// Committed events that wait for their position.
     pub waiting: u64,
+    /// How long the oldest of them has.
+    pub waiting_for: Duration,
 }
 
 /// A leader says so several times a second.
@@ -298,7 +300,8 @@ pub async fn leader(queue: &WorkQueue, log: &Log) -> Result<Option<Leader>, Comm
     let rows: Vec<(String, i64)> = queue.db().fetch(Scope::All, SQL, vec![]).await?;
     let Some((process, silent_ms)) = rows.into_iter().next() else { return Ok(None) };
     let silent_for = Duration::from_millis(u64::try_from(silent_ms).unwrap_or(0));
-    Ok(Some(Leader { process, silent_for, waiting: log.unplaced().await? }))
+    let (waiting, waiting_for) = log.waiting().await?;
+    Ok(Some(Leader { process, silent_for, waiting, waiting_for }))
 }
 
 /// Reads the whole file: takes a second a gigabyte or so.

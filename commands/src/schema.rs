@@ -28,7 +28,8 @@ macro_rules! migration {
 }
 
 /// In order, without a gap.
-pub const MIGRATIONS: &[Migration] = &[migration!(1, "0001_write"), migration!(2, "0002_payments")];
+pub const MIGRATIONS: &[Migration] =
+    &[migration!(1, "0001_write"), migration!(2, "0002_distribution"), migration!(3, "0003_payments")];
 
 /// A migration that is in.
 #[derive(Clone, Debug)]
@@ -103,7 +104,7 @@ pub async fn up(url: &str) -> Result<Vec<&'static str>, SchemaError> {
 /// Takes out the last `steps` migrations; returns their names.
 ///
 /// # Errors
-/// [`SchemaError::WouldLoseEvents`] where events would be gone.
+/// [`SchemaError::WouldLoseEvents`] where events would be gone; nothing is taken out then.
 pub async fn down(url: &str, steps: usize) -> Result<Vec<&'static str>, SchemaError> {
     let mut connection = migrating(url).await?;
     let found = if exists(&mut connection).await? { version(&mut connection).await? } else { 0 };
@@ -113,14 +114,15 @@ pub async fn down(url: &str, steps: usize) -> Result<Vec<&'static str>, SchemaEr
     }
     connection.execute("SET ROLE starscreen_owner").await?;
     let mut removed = vec![];
-    for migration in MIGRATIONS[..done].iter().rev().take(steps) {
-        let mut tx = connection.begin().await?;
-        if migration.down.contains("events") {
-            let (events,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM events").fetch_one(&mut *tx).await?;
-            if events > 0 {
-                return Err(SchemaError::WouldLoseEvents { name: migration.name, events });
-            }
+    let leaving: Vec<&Migration> = MIGRATIONS[..done].iter().rev().take(steps).collect();
+    if let Some(migration) = leaving.iter().find(|migration| migration.down.contains("events")) {
+        let (events,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM events").fetch_one(&mut connection).await?;
+        if events > 0 {
+            return Err(SchemaError::WouldLoseEvents { name: migration.name, events });
         }
+    }
+    for migration in leaving {
+        let mut tx = connection.begin().await?;
         sqlx::raw_sql(migration.down).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM schema_migrations WHERE version = $1")
             .bind(migration.version)

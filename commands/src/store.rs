@@ -229,13 +229,23 @@ impl Log {
     /// # Errors
     /// When the database fails.
     pub async fn unplaced(&self) -> Result<u64, sqlx::Error> {
-        const SQL: &str =
-            "SELECT COUNT(*) FROM events WHERE (epoch, txid, id) > (SELECT epoch, txid, id FROM sequencer)";
+        Ok(self.waiting().await?.0)
+    }
+
+    /// The same, and for how long the oldest of them has waited.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn waiting(&self) -> Result<(u64, Duration), sqlx::Error> {
+        const SQL: &str = "SELECT COUNT(*),
+                COALESCE(CAST(extract(epoch FROM clock_timestamp() - MIN(recorded_at)) * 1000 AS BIGINT), 0)
+            FROM events WHERE (epoch, txid, id) > (SELECT epoch, txid, id FROM sequencer)";
         if self.db.gives_positions() {
-            return Ok(0);
+            return Ok((0, Duration::ZERO));
         }
-        let rows: Vec<(i64,)> = self.db.fetch(Scope::All, SQL, vec![]).await?;
-        Ok(rows.first().map_or(0, |(count,)| count.unsigned_abs()))
+        let rows: Vec<(i64, i64)> = self.db.fetch(Scope::All, SQL, vec![]).await?;
+        let (count, oldest_ms) = rows.first().copied().unwrap_or_default();
+        Ok((count.unsigned_abs(), Duration::from_millis(u64::try_from(oldest_ms).unwrap_or(0))))
     }
 
     /// The position of `place` as soon as it has one; `None`: not within that time.

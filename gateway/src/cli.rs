@@ -94,7 +94,10 @@ enum Command {
         command: AuditCommand,
     },
     /// Prints every setting with its value and where it came from; secrets are left out
-    Config,
+    Config {
+        #[arg(long)]
+        json: bool,
+    },
     /// Prints the description of the HTTP interface (OpenAPI 3.1)
     Openapi,
     /// Reads one file from standard input in a process with limits
@@ -229,7 +232,7 @@ async fn dispatch(
         }
         Some(Command::Migrate { command }) => operator::migrate::run(&settings, &command).await?,
         Some(Command::Demo) => demo::run(settings).await?,
-        Some(Command::Config) => operator::print_settings(&settings),
+        Some(Command::Config { json }) => operator::print_settings(&settings, json),
         Some(Command::Admin { command: AdminCommand::ChangePlan { email, plan, reason } }) => {
             operator::change_plan(&settings, &email, &plan, reason).await?;
         }

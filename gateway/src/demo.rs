@@ -36,6 +36,7 @@ use uuid::Uuid;
 use crate::{
     config::{Plan, Settings},
     data_dir::DataDir,
+    metrics::Metrics,
     outbound::{
         extract::{RefusedFile, sniff},
         offline::OfflineScorer,
@@ -111,7 +112,9 @@ pub async fn run(settings: Arc<Settings>) -> Result<(), DemoError> {
     let dir = DataDir::lock(&settings.data_dir).map_err(StartError::from)?;
     let opened = Opened::embedded(&settings, &dir).await?;
     // Without a network, whatever is set.
-    let background = Background::start(&settings, &dir, &opened, &Part::all(), Some(Arc::new(OfflineScorer))).await?;
+    let background =
+        Background::start(&settings, &dir, &opened, &Part::all(), Some(Arc::new(OfflineScorer)), &Metrics::default())
+            .await?;
     let shown = show(&settings, &opened, begun).await;
     background.stop().await;
     opened.close().await;

@@ -7,6 +7,7 @@ pub mod config;
 mod data_dir;
 mod demo;
 pub mod http;
+pub mod metrics;
 mod operator;
 pub mod outbound;
 mod passwords;

@@ -112,17 +112,17 @@ impl Service {
         self.command.iter().map(String::as_str).collect()
     }
 
-    /// The same settings, on other hosts and ports.
+    /// The same settings, on other hosts and ports; the same user of NATS.
     fn here(&self, database: &str, nats: &str, data: &str) -> BTreeMap<String, String> {
         let elsewhere = |(name, value): (&String, &String)| {
             let value = match name.as_str() {
-                "DATABASE_URL" => database,
-                "NATS_URL" => nats,
-                "STARSCREEN_DATA_DIR" => data,
-                "STARSCREEN_LISTEN" => "127.0.0.1:0",
-                _ => value,
+                "DATABASE_URL" => database.to_owned(),
+                "NATS_URL" => value.replace("nats:4222", nats),
+                "STARSCREEN_DATA_DIR" => data.to_owned(),
+                "STARSCREEN_LISTEN" => "127.0.0.1:0".to_owned(),
+                _ => value.clone(),
             };
-            (name.clone(), value.to_owned())
+            (name.clone(), value)
         };
         self.environment.iter().map(elsewhere).collect()
     }
@@ -226,17 +226,36 @@ fn postgres_settings() -> Vec<(&'static str, String)> {
         .collect()
 }
 
+/// nats.conf with the variables of the container, in the place that the server would put them itself.
+fn nats_configuration() -> String {
+    let (compose, values) = (compose(), filled_in());
+    let service = &compose["services"]["nats"];
+    let mounted = service["volumes"][0].as_str().unwrap().split(':').nth(1).unwrap();
+    assert_eq!(service["command"][2], mounted, "the file that is mounted is the one that is read");
+    let mut configuration = read("nats.conf");
+    for (name, value) in service["environment"].as_object().unwrap() {
+        let value = interpolated(value.as_str().unwrap(), &values).unwrap();
+        let before = configuration.len();
+        configuration = configuration.replace(&format!("${name}"), &value);
+        assert_ne!(configuration.len(), before, "nats.conf reads no {name}");
+    }
+    let left: Vec<&str> = configuration.split("$NATS_").skip(1).collect();
+    assert!(left.is_empty(), "nobody gives NATS_{}", left[0].lines().next().unwrap());
+    configuration
+}
+
 #[tokio::test]
 async fn its_services_are_the_product_without_containers_too() {
     let postgres = Postgres::private(&PostgresOptions { settings: postgres_settings(), ..PostgresOptions::default() });
     let database = postgres.fresh_database(None);
-    let nats = Nats::private("");
+    let nats = Nats::private(&nats_configuration());
+    let nats_host = nats.url().replace("nats://", "");
     let home = Home::new(&product_binary());
     let data = home.data().display().to_string();
     let (mut migrations, parts): (Vec<Service>, Vec<Service>) =
         services().into_iter().partition(|service| service.name == "migrate");
     let migrate = migrations.remove(0);
-    let here = |service: &Service| service.here(&database.url, &nats.url(), &data);
+    let here = |service: &Service| service.here(&database.url, &nats_host, &data);
     let pairs = |environment: &BTreeMap<String, String>| -> Vec<(String, String)> {
         environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     };
@@ -274,8 +293,30 @@ async fn its_services_are_the_product_without_containers_too() {
     assert_eq!(shown["status"], "SCORED");
     let file = through_the_other.get(&format!("jobs/{job}/candidates/{candidate}/file")).send().await;
     file.expect(200);
+
+    // As somebody asks in a container, and with the rights of an operator.
+    let relay = parts.iter().find(|service| service.name == "relay").unwrap();
+    let mut as_operator = here(relay);
+    let operator = format!("nats://operator:{}@{nats_host}", filled_in()["NATS_OPERATOR_PASSWORD"]);
+    as_operator.insert("NATS_URL".to_owned(), operator);
+    let gateway = here(parts.iter().find(|service| service.name == "gateway").unwrap());
+    for (environment, line) in [
+        (as_operator, "ok      consumer projector_monthly_usage: is "),
+        (gateway, "ok      events stream: cannot be looked at by the user gateway; the user operator may"),
+    ] {
+        let environment = pairs(&environment);
+        let all_is_well = async || {
+            let asked = home.run(&["doctor"], &borrowed(&environment));
+            if asked.status.success() { Ok(asked.stdout) } else { Err(asked.stdout) }
+        };
+        let said = home.log().until("the doctor finds nothing wrong", all_is_well).await;
+        assert!(said.lines().any(|said| said.starts_with(line)), "no line {line:?} in\n{said}");
+    }
+    let health = Client::of(one, home.log()).get("health/detailed").send().await.expect(200).json();
+    assert_eq!(health["status"], "healthy", "{health}");
     let log = home.log().text();
     assert!(!log.contains("has no effect"), "a setting is unknown:\n{log}");
+    assert!(!log.contains("NATS refuses something"), "somebody may not do what it has to:\n{log}");
     for server in gateways.into_iter().chain(others) {
         server.stop(&home.log());
     }

@@ -20,6 +20,7 @@ mod jobs;
 mod ledger;
 mod llm;
 mod main_job;
+mod metrics;
 mod objects;
 mod openapi;
 mod operate;

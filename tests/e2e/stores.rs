@@ -13,6 +13,14 @@ pub(crate) fn database() -> Database {
     postgres().fresh_database(Some(&template.name))
 }
 
+/// Each side makes the roles of both, since either may be the first; a role that one forgets is missing on some days.
+#[test]
+fn both_sides_make_the_same_roles() {
+    let write = include_str!("../../commands/migrations/postgres/roles.sql");
+    let read = include_str!("../../projections/migrations/postgres/roles.sql");
+    assert!(write == read, "commands/ and projections/ have different migrations/postgres/roles.sql");
+}
+
 mod write_side {
     use starscreen_commands::contracts::Store;
 

@@ -14,6 +14,7 @@ const NOT_AGAIN: &[&str] = &[
     "harness::",
     "settings::",
     "openapi::",
+    "metrics::",
     "demo::",
     "disk_full::",
     "compose::",

@@ -249,6 +249,7 @@ pub async fn migrations_go_up_and_back_and_never_lose_events(store: Store) {
     store.writer.append(of(a_tenant())).await.unwrap();
     let refused = schema::down(&store.url(), MIGRATIONS.len()).await;
     assert!(matches!(refused, Err(SchemaError::WouldLoseEvents { events: 1, .. })), "{refused:?}");
+    assert_eq!(schema::history(&store.url()).await.unwrap().len(), MIGRATIONS.len(), "nothing is taken out");
     assert_eq!(stage::head(&store.log).await, 1);
 
     let mut connection = superuser(&store).await;

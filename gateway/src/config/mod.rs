@@ -37,6 +37,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     pub database: DatabaseSettings,
     pub nats: NatsSettings,
+    /// `None`: metrics are told to nobody.
+    pub metrics_listen: Option<SocketAddr>,
     /// Accepted and kept; there are no limits yet.
     pub rate_limits: bool,
     /// Origins whose pages may call the API from a browser, as browsers write them, or `*`.

@@ -123,6 +123,16 @@ pub(super) const TABLE: &[Setting] = &[
         set: |draft, found| set(&mut draft.settings.nats.url, values::nats_url(found.text).map(Some)),
     },
     Setting {
+        key: "metrics_listen",
+        variable: "STARSCREEN_METRICS_LISTEN",
+        about: "Address and port of GET /metrics for Prometheus, in every part, such as 127.0.0.1:9464. Without it \
+            there is none. Whoever reaches it reads it: keep it from outside.",
+        allowed: "it must be an IP address and a port, such as 127.0.0.1:9464",
+        optional: true,
+        set: |draft, found| set(&mut draft.settings.metrics_listen, found.text.parse::<SocketAddr>().ok().map(Some)),
+        ..ROW
+    },
+    Setting {
         key: "nats.max_bytes",
         variable: "STARSCREEN_NATS_MAX_BYTES",
         about: "Largest size of the events on NATS, in bytes; the oldest go first. The server sets it aside at once.",
@@ -730,6 +740,7 @@ impl Draft {
                 data_dir: PathBuf::new(),
                 database: DatabaseSettings { url: None, connections: 0 },
                 nats: NatsSettings::default(),
+                metrics_listen: None,
                 rate_limits: false,
                 cors_origins: vec![],
                 frontend_url: String::new(),

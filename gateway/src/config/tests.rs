@@ -226,6 +226,7 @@ fn every_key_can_be_set_by_file_and_by_variable() {
         ("stripe.currency", "eur"),
         ("stripe.grace_days", "3"),
         ("database_connections", "12"),
+        ("metrics_listen", "127.0.0.1:9465"),
         ("nats.max_bytes", "1048577"),
         ("nats.max_age_days", "7"),
         ("nats.replicas", "3"),

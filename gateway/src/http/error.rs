@@ -198,12 +198,15 @@ impl ApiError {
     }
 }
 
-/// The error and what caused it, on one line.
+/// The error and what caused it, on one line. Some libraries' errors tell their cause themselves; it is not told twice.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text = format!("{text}: {cause}");
+        let told = cause.to_string();
+        if text != told && !text.ends_with(&format!(": {told}")) {
+            text = format!("{text}: {told}");
+        }
         source = cause.source();
     }
     text
@@ -319,4 +322,29 @@ fn capitalised(word: &str) -> String {
 
 fn sentence(text: &str) -> String {
     format!("{}.", capitalised(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{told}")]
+    struct Told {
+        told: &'static str,
+        source: Option<Box<Told>>,
+    }
+
+    fn told(words: &[&'static str]) -> String {
+        let error = words.iter().rev().fold(None, |source, told| Some(Box::new(Told { told, source })));
+        chain(error.unwrap().as_ref())
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        assert_eq!(told(&["a", "b", "c"]), "a: b: c");
+        assert_eq!(told(&["a", "a", "b"]), "a: b", "an error that says what its cause says");
+        assert_eq!(told(&["a", "b: c", "c"]), "a: b: c", "an error that ends with its cause");
+        assert_eq!(told(&["it is no file", "file"]), "it is no file: file");
+    }
 }

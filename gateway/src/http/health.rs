@@ -12,6 +12,7 @@ use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use starscreen_commands::{
+    distribution::{self, Distribution},
     operations::{self, LaneState},
     work::LanePause,
 };
@@ -21,9 +22,12 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{App, error::chain};
-use crate::operator::{
-    doctor::MOST_BEHIND,
-    machine::{LEAST_FREE_BYTES, free_bytes, probe},
+use crate::{
+    operator::{
+        doctor::{MOST_BEHIND, broker::LONGEST_LAG},
+        machine::{LEAST_FREE_BYTES, free_bytes, probe},
+    },
+    outbound::jetstream::Blocker,
 };
 
 /// How long an outcome of the object store's probe, which writes a file, is told again.
@@ -59,10 +63,10 @@ pub struct Health {
 /// How every part is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Detailed {
-    /// `healthy` or `unhealthy`.
+    /// `healthy`; `degraded`: something needs a person, and requests are answered all the same; or `unhealthy`.
     #[schema(example = "healthy")]
     pub status: &'static str,
-    /// By part: `database`, `storage`, `disk`, `read_models`, `work`.
+    /// By part: `database`, `storage`, `disk`, `read_models`, `work`; `distribution` where there is NATS.
     pub checks: BTreeMap<&'static str, Checked>,
     pub timestamp: DateTime<Utc>,
     pub version: &'static str,
@@ -70,7 +74,7 @@ pub struct Detailed {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Checked {
-    /// `healthy` or `unhealthy`.
+    /// `healthy`, `degraded` or `unhealthy`.
     #[schema(example = "healthy")]
     pub status: &'static str,
     /// What was found, or what is wrong.
@@ -88,17 +92,27 @@ impl Checked {
             faults => Self { status: UNHEALTHY, detail: faults.join("; "), parts },
         }
     }
+
+    /// What is wrong here is in nobody's way.
+    fn at_worst_degraded(self) -> Self {
+        Self { status: if self.status == HEALTHY { HEALTHY } else { DEGRADED }, ..self }
+    }
 }
 
 const HEALTHY: &str = "healthy";
+const DEGRADED: &str = "degraded";
 const UNHEALTHY: &str = "unhealthy";
 
 type Answer = (StatusCode, Json<Detailed>);
 
 fn answer(checks: impl IntoIterator<Item = (&'static str, Checked)>) -> Answer {
     let checks: BTreeMap<_, _> = checks.into_iter().collect();
-    let healthy = checks.values().all(|check| check.status == HEALTHY);
-    let (code, status) = if healthy { (StatusCode::OK, HEALTHY) } else { (StatusCode::SERVICE_UNAVAILABLE, UNHEALTHY) };
+    let some = |status| checks.values().any(|check| check.status == status);
+    let (code, status) = match () {
+        () if some(UNHEALTHY) => (StatusCode::SERVICE_UNAVAILABLE, UNHEALTHY),
+        () if some(DEGRADED) => (StatusCode::OK, DEGRADED),
+        () => (StatusCode::OK, HEALTHY),
+    };
     (code, Json(Detailed { status, checks, timestamp: Utc::now(), version: env!("CARGO_PKG_VERSION") }))
 }
 
@@ -115,7 +129,8 @@ async fn health() -> Json<Health> {
 ))]
 async fn ready(State(app): State<App>) -> Answer {
     let (database, head) = database(&app).await;
-    answer([("database", database), ("read_models", read_models(&app, head, may_answer).await)])
+    let checks = [("database", database), ("read_models", read_models(&app, head, may_answer).await)];
+    answer(checks.into_iter().chain(distribution(&app).await))
 }
 
 /// How every part is: stores, files, disk, read models, work. Also at `/health/detailed`.
@@ -125,13 +140,14 @@ async fn ready(State(app): State<App>) -> Answer {
 ))]
 async fn detailed(State(app): State<App>, Extension(probe): Extension<Probe>) -> Answer {
     let (database, head) = database(&app).await;
-    answer([
+    let checks = [
         ("database", database),
         ("storage", storage(&app, &probe).await),
         ("disk", disk(&app)),
         ("read_models", read_models(&app, head, nothing_is_wrong).await),
         ("work", work(&app).await),
-    ])
+    ];
+    answer(checks.into_iter().chain(distribution(&app).await))
 }
 
 async fn database(app: &App) -> (Checked, Option<u64>) {
@@ -157,6 +173,46 @@ async fn unordered(app: &App) -> Vec<String> {
             vec!["the write store cannot be read".to_owned()]
         }
     }
+}
+
+/// Without NATS everybody goes by the database, a little later, so it is in nobody's way that it is down.
+async fn distribution(app: &App) -> Option<(&'static str, Checked)> {
+    app.settings.nats.url.as_ref()?;
+    let checked = match distribution::told(&app.queue).await {
+        Ok(told) => {
+            let parts = told.iter().map(|told| {
+                serde_json::json!({
+                    "published": told.told.published, "behind": told.lag, "behind_seconds": told.lag_for.as_secs(),
+                    "blocked_by": told.told.blocked_by, "blocked_since": told.told.blocked_since,
+                })
+            });
+            let parts = parts.collect();
+            let faults: Vec<String> = not_distributed(told.as_ref()).into_iter().collect();
+            Checked::new(&faults, "every event is published", parts)
+        }
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "it cannot be told how events are distributed");
+            Checked::new(&["the write store cannot be read".to_owned()], "", vec![])
+        }
+    };
+    Some(("distribution", checked.at_worst_degraded()))
+}
+
+/// Errors in full are for operators.
+fn not_distributed(told: Option<&Distribution>) -> Option<String> {
+    let Some(Distribution { told, lag, lag_for, .. }) = told.filter(|told| !told.is_silent()) else {
+        return Some("no relay distributes events".to_owned());
+    };
+    let why = match told.blocked_by.as_deref().map(Blocker::called) {
+        None if *lag_for > LONGEST_LAG => "the relay is behind",
+        None => return None,
+        Some(Some(Blocker::Unreachable)) => "NATS does not answer",
+        Some(Some(Blocker::Space)) => "NATS has no room for the events",
+        Some(Some(Blocker::Refused)) => "NATS refuses what the relay needs",
+        Some(Some(Blocker::Stream)) => "the events stream is not as it should be",
+        Some(Some(Blocker::Log) | None) => "the relay cannot go on",
+    };
+    Some(format!("{why}; {lag} events wait to be published, the oldest for {} s", lag_for.as_secs()))
 }
 
 /// What is in the way of answering by this read model; `behind` events are not in it yet.
@@ -265,6 +321,8 @@ async fn storage(app: &App, last: &Probe) -> Checked {
 
 #[cfg(test)]
 mod tests {
+    use starscreen_commands::distribution::Told;
+
     use super::*;
 
     #[test]
@@ -288,5 +346,35 @@ mod tests {
         assert!(told(ProjectorStatus::Error, ran, 0).is_some());
         assert_eq!(told(ProjectorStatus::Paused, ran, 0), None);
         assert!(nothing_is_wrong(&model(ProjectorStatus::Live, ran), 0).is_some(), "events are set aside");
+    }
+    #[test]
+    fn distribution_is_well_while_the_relay_speaks_publishes_and_is_near() {
+        let told = Told { published: 10, ..Told::default() };
+        let near = Distribution { told, silent_for: Duration::ZERO, lag: 3, lag_for: LONGEST_LAG };
+        assert_eq!(not_distributed(Some(&near)), None);
+        assert_eq!(not_distributed(None).unwrap(), "no relay distributes events");
+        let silent = Distribution { silent_for: Duration::from_mins(1), ..near.clone() };
+        assert_eq!(not_distributed(Some(&silent)).unwrap(), "no relay distributes events");
+        let far = Distribution { lag_for: LONGEST_LAG + Duration::from_secs(1), ..near.clone() };
+        let found = "the relay is behind; 3 events wait to be published, the oldest for 31 s";
+        assert_eq!(not_distributed(Some(&far)).unwrap(), found);
+        for blocker in Blocker::ALL {
+            let told = Told { blocked_by: Some(blocker.name().to_owned()), ..near.told.clone() };
+            assert!(not_distributed(Some(&Distribution { told, ..near.clone() })).is_some(), "{blocker:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_degraded_is_told_and_takes_nobody_out() {
+        let fine = || Checked::new(&[], "", vec![]);
+        let faulty = || Checked::new(&["x".to_owned()], "", vec![]);
+        let told = |checks| {
+            let (code, Json(body)) = answer(checks);
+            (code.as_u16(), body.status)
+        };
+        assert_eq!(told([("a", fine()), ("b", fine())]), (200, "healthy"));
+        assert_eq!(told([("a", fine()), ("b", faulty().at_worst_degraded())]), (200, "degraded"));
+        assert_eq!(told([("a", faulty()), ("b", faulty().at_worst_degraded())]), (503, "unhealthy"));
+        assert_eq!(fine().at_worst_degraded().status, "healthy");
     }
 }

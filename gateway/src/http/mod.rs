@@ -24,12 +24,17 @@ mod usage;
 mod visible;
 mod webhooks;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, Uri, header},
+    middleware::Next,
     response::Response,
 };
 use starscreen_commands::{
@@ -53,7 +58,7 @@ use tower_http::{
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{config::Settings, outbound::objects::ObjectFiles, passwords::Passwords, tokens::Tokens};
+use crate::{config::Settings, metrics::Metrics, outbound::objects::ObjectFiles, passwords::Passwords, tokens::Tokens};
 
 pub use error::{Code, chain};
 pub use form::UploadMemory;
@@ -82,6 +87,7 @@ pub struct AppState {
     /// `None`: nobody can pay.
     pub payments: Option<Arc<dyn Payments>>,
     pub catalog: Arc<Catalog>,
+    pub metrics: Metrics,
 }
 
 pub type App = Arc<AppState>;
@@ -112,10 +118,13 @@ pub fn openapi() -> OpenApi {
     docs::completed(api().into_openapi())
 }
 
-type Service = BoxCloneSyncService<Request, Response, Infallible>;
+/// What answers requests.
+pub type Service = BoxCloneSyncService<Request, Response, Infallible>;
 
-fn service(app: App) -> Service {
+/// The whole interface.
+pub fn service(app: App) -> Service {
     let cors = cors(&app.settings.cors_origins);
+    let metrics = app.metrics.clone();
     let (router, openapi) = api().split_for_parts();
     let router: Router = router
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -129,6 +138,7 @@ fn service(app: App) -> Service {
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
         .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(axum::middleware::from_fn_with_state(metrics, measured))
         .layer(TraceLayer::new_for_http().make_span_with(request_span).on_response(log_response).on_failure(()));
     BoxCloneSyncService::new(ServiceBuilder::new().map_request(without_trailing_slash).service(router))
 }
@@ -179,8 +189,18 @@ fn cors(origins: &[String]) -> CorsLayer {
         ])
 }
 
+async fn measured(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("", MatchedPath::as_str);
+    metrics.answered(method.as_str(), route, response.status(), begun.elapsed());
+    response
+}
+
 fn request_span(request: &Request) -> tracing::Span {
-    let route = request.extensions().get::<axum::extract::MatchedPath>().map_or("", |path| path.as_str());
+    let route = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str());
     tracing::info_span!("http.request", http.method = %request.method(), http.route = route)
 }
 

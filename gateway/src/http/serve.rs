@@ -36,7 +36,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::{App, Listener, Service};
+use super::{Listener, Service};
 
 /// Connections that are open at the same time; the next waits to be accepted.
 const MAX_CONNECTIONS: u64 = 1_024;
@@ -64,9 +64,9 @@ const LINGER: Duration = Duration::from_secs(2);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// Serves until `stop`, then until all that had begun is answered, for at most `drain`.
-pub async fn serve(listener: Listener, app: App, stop: CancellationToken, drain: Duration) {
+pub async fn serve(listener: Listener, service: Service, stop: CancellationToken, drain: Duration) {
     let connections = Connections {
-        service: super::service(app),
+        service,
         places: Arc::new(Semaphore::new(places())),
         wanted: Arc::new(Notify::new()),
         stop,

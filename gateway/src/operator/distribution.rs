@@ -3,10 +3,14 @@
 use chrono::Utc;
 use clap::Subcommand;
 use secrecy::ExposeSecret;
+use serde_json::json;
 use starscreen_commands::{CommandError, grants::Grants};
 use starscreen_domain::TenantId;
 
-use super::{OperatorError, open, table::say};
+use super::{
+    OperatorError, open,
+    table::{say, say_json},
+};
 use crate::{
     config::Settings,
     outbound::jetstream::{
@@ -24,6 +28,8 @@ pub enum AnalyticsCommand {
         /// Only events from now on, instead of all from the beginning
         #[arg(long)]
         live: bool,
+        #[arg(long)]
+        json: bool,
     },
     /// Takes that away; who is connected is put out
     Revoke { tenant: TenantId },
@@ -62,14 +68,14 @@ pub async fn analytics(settings: &Settings, command: AnalyticsCommand) -> Result
     let opened = open(settings).await?;
     let grants = KeptGrants(Grants::new(&opened.write));
     match command {
-        AnalyticsCommand::Grant { tenant, live } => {
+        AnalyticsCommand::Grant { tenant, live, json } => {
             let from = if live {
                 From::After(opened.write.log.head().await.map_err(CommandError::from)?)
             } else {
                 From::Beginning
             };
             let credentials = analytics::grant(&grants, &topology, tenant, from, Utc::now()).await?;
-            show(&credentials);
+            show(&credentials, json);
         }
         AnalyticsCommand::Revoke { tenant } => {
             let was = analytics::revoke(&grants, &topology, tenant).await?;
@@ -81,8 +87,14 @@ pub async fn analytics(settings: &Settings, command: AnalyticsCommand) -> Result
     Ok(())
 }
 
-fn show(credentials: &AnalyticsCredentials) {
+fn show(credentials: &AnalyticsCredentials, as_json: bool) {
     let AnalyticsCredentials { user, password, stream, consumer, inbox_prefix } = credentials;
+    if as_json {
+        return say_json(&json!({
+            "user": user, "password": password.expose_secret(), "stream": stream, "consumer": consumer,
+            "inbox_prefix": inbox_prefix, "api_prefix": analytics::API_PREFIX,
+        }));
+    }
     say(format_args!("user          {user}"));
     say(format_args!("password      {}   # shown this once", password.expose_secret()));
     say(format_args!("stream        {stream}"));

@@ -22,7 +22,11 @@ pub async fn run(settings: &Settings, url: Option<&str>) -> bool {
         Ok::<_, reqwest::Error>((answer.status(), answer.text().await?))
     };
     match asked.await {
-        Ok((status, _)) if status.is_success() => say(format_args!("{url} answers {status}")),
+        Ok((status, body)) if status.is_success() => {
+            let faults = faults(&body);
+            let but = if faults.is_empty() { String::new() } else { format!(", but {faults}") };
+            say(format_args!("{url} answers {status}{but}"))
+        }
         Ok((status, body)) => {
             say(format_args!("{url} answers {status}: {}", faults(&body)));
             return false;

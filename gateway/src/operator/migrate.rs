@@ -4,12 +4,13 @@ use std::{fs, path::Path};
 
 use clap::Subcommand;
 use secrecy::ExposeSecret;
+use serde_json::json;
 use starscreen_commands::schema as write;
 use starscreen_projections::schema as read;
 
 use super::{
     OperatorError,
-    table::{Table, say, time},
+    table::{Table, say, say_json, time},
 };
 use crate::config::Settings;
 
@@ -23,9 +24,15 @@ pub enum MigrateCommand {
         steps: usize,
     },
     /// Lists the migrations that are in, and when they came
-    History,
+    History {
+        #[arg(long)]
+        json: bool,
+    },
     /// Tells which migration each schema is at, and which this program knows
-    Current,
+    Current {
+        #[arg(long)]
+        json: bool,
+    },
     /// Writes the files of a new migration, up and down, for whoever develops this program
     New {
         /// What it does, such as `add_candidate_source`
@@ -39,8 +46,8 @@ pub async fn run(settings: &Settings, command: &MigrateCommand) -> Result<(), Op
     match command {
         MigrateCommand::Up => up(settings).await,
         MigrateCommand::Down { steps } => down(settings, *steps).await,
-        MigrateCommand::History => history(settings).await,
-        MigrateCommand::Current => current(settings).await,
+        MigrateCommand::History { json } => history(settings, *json).await,
+        MigrateCommand::Current { json } => current(settings, *json).await,
         MigrateCommand::New { name } => new(name),
     }
 }
@@ -77,29 +84,44 @@ async fn down(settings: &Settings, steps: usize) -> Result<(), OperatorError> {
     Ok(())
 }
 
-async fn history(settings: &Settings) -> Result<(), OperatorError> {
+async fn history(settings: &Settings, as_json: bool) -> Result<(), OperatorError> {
     let url = url(settings)?;
-    let mut table = Table::new(&["schema", "version", "name", "applied at"]);
-    for applied in write::history(url).await? {
-        table.row(["write".to_owned(), applied.version.to_string(), applied.name, time(applied.applied_at)]);
+    let (write, read) = (write::history(url).await?, read::history(url).await?);
+    let write = write.into_iter().map(|applied| ("write", applied.version, applied.name, applied.applied_at));
+    let read = read.into_iter().map(|applied| ("read", applied.version, applied.name, applied.applied_at));
+    let applied = write.chain(read);
+    if as_json {
+        let objects = applied.map(|(schema, version, name, at)| {
+            json!({ "schema": schema, "version": version, "name": name, "applied_at": at })
+        });
+        say_json(&objects.collect::<Vec<_>>());
+        return Ok(());
     }
-    for applied in read::history(url).await? {
-        table.row(["read".to_owned(), applied.version.to_string(), applied.name, time(applied.applied_at)]);
+    let mut table = Table::new(&["schema", "version", "name", "applied at"]);
+    for (schema, version, name, at) in applied {
+        table.row([schema.to_owned(), version.to_string(), name, time(at)]);
     }
     table.print();
     Ok(())
 }
 
-async fn current(settings: &Settings) -> Result<(), OperatorError> {
+async fn current(settings: &Settings, as_json: bool) -> Result<(), OperatorError> {
     let url = url(settings)?;
-    let at = |schema: &str, applied: Option<(i64, String)>, known: usize| {
-        let at = applied.map_or_else(|| "empty".to_owned(), |(version, name)| format!("at {version} ({name})"));
+    let write = write::history(url).await?.pop().map(|applied| (applied.version, applied.name));
+    let read = read::history(url).await?.pop().map(|applied| (applied.version, applied.name));
+    let schemas = [("write", write, write::MIGRATIONS.len()), ("read", read, read::KNOWN.len())];
+    if as_json {
+        let objects = schemas.map(|(schema, at, known)| {
+            let (version, name) = at.unzip();
+            json!({ "schema": schema, "version": version.unwrap_or(0), "name": name, "known": known })
+        });
+        say_json(&objects);
+        return Ok(());
+    }
+    for (schema, at, known) in schemas {
+        let at = at.map_or_else(|| "empty".to_owned(), |(version, name)| format!("at {version} ({name})"));
         say(format_args!("{schema}: {at}; this program knows {known}"));
-    };
-    let applied = write::history(url).await?.pop();
-    at("write", applied.map(|applied| (applied.version, applied.name)), write::MIGRATIONS.len());
-    let applied = read::history(url).await?.pop();
-    at("read", applied.map(|applied| (applied.version, applied.name)), read::KNOWN.len());
+    }
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod table;
 use std::io::{IsTerminal, Write, stderr};
 
 use chrono::Utc;
+use serde_json::json;
 use starscreen_commands::{
     CommandError, Context, account,
     subscription::{self, Correction},
@@ -26,7 +27,7 @@ use crate::{
     data_dir::DataDir,
     roles::{Opened, StartError},
 };
-use table::say;
+use table::{say, say_json};
 
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -73,8 +74,14 @@ async fn open(settings: &Settings) -> Result<Opened, StartError> {
     Opened::open(settings, &dir).await
 }
 
-/// The effective settings, one a line.
-pub fn print_settings(settings: &Settings) {
+/// The effective settings, one a line, or as JSON.
+pub fn print_settings(settings: &Settings, as_json: bool) {
+    if as_json {
+        let all = settings.describe().iter().map(|Described { key, variable, value, origin, about }| {
+            json!({ "key": key, "variable": variable, "value": value, "origin": origin, "about": about })
+        });
+        return say_json(&all.collect::<Vec<_>>());
+    }
     for Described { key, variable, value, origin, .. } in settings.describe() {
         if !say(format_args!("{key} = {value}   # {variable}, from {origin}")) {
             return; // who reads has seen enough

@@ -16,6 +16,7 @@ use super::{Acting, DRAIN, Opened, Part, StartError, broker, opened::sequencer_o
 use crate::{
     config::Settings,
     data_dir::DataDir,
+    metrics::{Metrics, Source},
     outbound::{
         extract::Extractor,
         jetstream::{JetStreamFeed, wake_workers},
@@ -60,12 +61,15 @@ impl Background {
         opened: &Opened,
         parts: &[Part],
         llm: Option<Arc<dyn Llm>>,
+        metrics: &Metrics,
     ) -> Result<Self, StartError> {
         let mut background = Self::default();
         for part in parts {
             match (part, &llm) {
-                (Part::Relay, _) => background.relay(settings, dir, opened).await?,
-                (Part::Projectors(only), _) => background.projectors(settings, dir, opened, only.as_deref()).await?,
+                (Part::Relay, _) => background.relay(settings, dir, opened, metrics).await?,
+                (Part::Projectors(only), _) => {
+                    background.projectors(settings, dir, opened, only.as_deref(), metrics).await?;
+                }
                 (Part::Workers(lanes), Some(llm)) => {
                     background.workers(settings, dir, opened, lanes, Arc::clone(llm)).await?;
                 }
@@ -76,14 +80,22 @@ impl Background {
     }
 
     /// An embedded store gives positions itself.
-    async fn relay(&mut self, settings: &Settings, dir: &DataDir, opened: &Opened) -> Result<(), StartError> {
+    async fn relay(
+        &mut self,
+        settings: &Settings,
+        dir: &DataDir,
+        opened: &Opened,
+        metrics: &Metrics,
+    ) -> Result<(), StartError> {
         let Some(signals) = opened.write.signals.clone() else { return Ok(()) };
         let process = format!("process {}", std::process::id());
         let options = sequencer_options(settings)?;
         let leads = Sequencer::start(options, signals, process, self.stop_relay.clone(), &self.relay);
+        metrics.add([Source::Sequencer(leads.clone())]);
         if settings.nats.url.is_some() {
             let own = self.acting(settings, dir, opened, Acting::Relay).await?;
-            broker::relay(settings, &own.write, leads, &self.stop_relay, &self.relay).await?;
+            let status = broker::relay(settings, &own.write, leads, &self.stop_relay, &self.relay).await?;
+            metrics.add(status.map(Source::Relay));
         }
         Ok(())
     }
@@ -94,6 +106,7 @@ impl Background {
         dir: &DataDir,
         opened: &Opened,
         only: Option<&str>,
+        metrics: &Metrics,
     ) -> Result<(), StartError> {
         let own = self.acting(settings, dir, opened, Acting::Projector).await?;
         let stop = self.stop_projectors.subscribe();
@@ -103,6 +116,7 @@ impl Background {
         };
         for name in Models::NAMES.iter().filter(|name| only.is_none_or(|only| only == **name)) {
             let feed = Arc::new(JetStreamFeed::new(own.write.log.clone(), topology.clone(), name));
+            metrics.add([Source::Feed { read_model: name, feed: Arc::clone(&feed) }]);
             self.projectors.push(own.reads.start(feed, own.vault.clone(), Some(name), &stop)?);
         }
         Ok(())

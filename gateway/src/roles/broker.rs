@@ -9,9 +9,9 @@ use chrono::DateTime;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use starscreen_commands::{
+    distribution::{self, Told},
     grants::{Grants, StoredGrant},
     sequencer::SequencerStatus,
-    store::Log,
     write_side::WriteSide,
 };
 use starscreen_domain::TenantId;
@@ -22,14 +22,16 @@ use super::StartError;
 use crate::{
     config::{NatsSettings, Settings},
     outbound::jetstream::{
-        Credentials, Relay, RelaySettings, StreamSettings, Topology,
+        Blocker, Credentials, Refusals, Relay, RelaySettings, RelayStatus, StreamSettings, Topology,
         analytics::{AnalyticsGrants, Callout, Grant, GrantsError, IssuerKey},
-        connect,
+        connect, connect_now,
     },
 };
 
 /// How often an operator is reminded that events are not distributed.
 const REMIND: Duration = Duration::from_secs(30);
+/// How often it is told how distribution stands.
+const TELL: Duration = Duration::from_secs(1);
 
 /// The events' stream, reached in the name of the user that the address names; `None`: there is no NATS.
 ///
@@ -39,6 +41,21 @@ pub async fn topology(settings: &Settings, name: &str) -> Result<Option<Topology
     let Some(url) = &settings.nats.url else { return Ok(None) };
     let client = connect(url.expose_secret(), credentials(url), name).await?;
     Ok(Some(Topology::new(client, stream(&settings.nats))))
+}
+
+/// The same, with a connection that is there or fails; what NATS refuses comes beside it.
+///
+/// # Errors
+/// [`StartError::Nats`] when NATS does not let this user in.
+pub async fn topology_now(settings: &Settings) -> Result<Option<(Topology, Refusals)>, StartError> {
+    let Some(url) = &settings.nats.url else { return Ok(None) };
+    let (client, refusals) = connect_now(url.expose_secret(), credentials(url), "starscreen doctor").await?;
+    Ok(Some((Topology::new(client, stream(&settings.nats)), refusals)))
+}
+
+/// Whom the address names.
+pub fn user(settings: &Settings) -> Option<String> {
+    settings.nats.url.as_ref().and_then(credentials).map(|credentials| credentials.user)
 }
 
 fn stream(nats: &NatsSettings) -> StreamSettings {
@@ -70,7 +87,8 @@ async fn connect_as(urls: &SecretString, user: &str, password: &SecretString) ->
     Ok(connect(&bare.collect::<Vec<_>>().join(","), Some(credentials), &format!("starscreen {user}")).await?)
 }
 
-/// Publishes history for as long as this process's sequencer leads, and lets analytics clients in.
+/// Publishes history for as long as this process's sequencer leads, and lets analytics clients in. `None`: there is no
+/// NATS.
 ///
 /// # Errors
 /// [`StartError::Nats`] when an address cannot be read.
@@ -80,45 +98,64 @@ pub(super) async fn relay(
     leads: watch::Receiver<SequencerStatus>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-) -> Result<(), StartError> {
-    let Some(topology) = topology(settings, "starscreen relay").await? else { return Ok(()) };
-    tasks.spawn(publish(write.log.clone(), topology.clone(), leads, stop.clone()));
+) -> Result<Option<watch::Receiver<RelayStatus>>, StartError> {
+    let Some(topology) = topology(settings, "starscreen relay").await? else { return Ok(None) };
+    let relay = Relay::new(write.log.clone(), topology.clone(), RelaySettings::default());
+    let status = relay.status();
+    tasks.spawn(publish(write.clone(), relay, leads, stop.clone()));
     if let Some(callout) = callout(settings, write, topology).await? {
         let stop = stop.clone();
         tasks.spawn(async move { callout.run(&stop).await });
     }
-    Ok(())
+    Ok(Some(status))
 }
 
-async fn publish(log: Log, topology: Topology, mut leads: watch::Receiver<SequencerStatus>, stop: CancellationToken) {
-    let relay = Relay::new(log, topology, RelaySettings::default());
-    let mut status = relay.status();
-    let alarms = async {
-        loop {
-            tokio::time::sleep(REMIND).await;
-            let status = status.borrow_and_update().clone();
-            if let Some(since) = status.blocked_since {
-                tracing::warn!(
-                    relay.lag_positions = status.lag_positions(),
-                    relay.lag_seconds = status.lag_seconds(chrono::Utc::now()),
-                    relay.blocked_since = %since,
-                    error = status.last_error,
-                    "events are not distributed; read models go on from the database"
-                );
-            }
-        }
-    };
+async fn publish(write: WriteSide, relay: Relay, mut leads: watch::Receiver<SequencerStatus>, stop: CancellationToken) {
+    let status = relay.status();
     let leading = async {
         while leads.wait_for(|status| status.leads).await.is_ok() {
             let while_leading = CancellationToken::new();
             tokio::select! {
                 () = relay.run(&while_leading) => {}
+                () = tell(&write, &status) => {}
                 _ = leads.wait_for(|status| !status.leads) => while_leading.cancel(),
             }
         }
     };
-    let both = async { tokio::join!(alarms, leading) };
+    let both = async { tokio::join!(remind(&status), leading) };
     stop.run_until_cancelled(Box::pin(both)).await;
+}
+
+async fn remind(status: &watch::Receiver<RelayStatus>) {
+    loop {
+        tokio::time::sleep(REMIND).await;
+        let status = status.borrow().clone();
+        if let Some(since) = status.blocked_since {
+            tracing::warn!(
+                relay.lag_positions = status.lag_positions(),
+                relay.lag_seconds = status.lag_seconds(chrono::Utc::now()),
+                relay.blocked_since = %since,
+                relay.blocked_by = status.blocked_by.map(Blocker::name),
+                error = status.last_error,
+                "events are not distributed; read models go on from the database"
+            );
+        }
+    }
+}
+
+/// Tells in the database how distribution stands, for who cannot ask NATS.
+async fn tell(write: &WriteSide, status: &watch::Receiver<RelayStatus>) {
+    let mut first = status.clone();
+    let _ = first.changed().await; // before that it has not looked; the relay, which says so, outlives this
+    loop {
+        let RelayStatus { published, blocked_since, blocked_by, last_error, .. } = status.borrow().clone();
+        let blocked_by = blocked_by.map(|blocker| blocker.name().to_owned());
+        let told = Told { published, blocked_by, blocked_since, error: last_error };
+        if let Err(error) = distribution::tell(write, &told).await {
+            tracing::debug!(error = %error, "how distribution stands cannot be told"); // the database's own alarms tell more
+        }
+        tokio::time::sleep(TELL).await;
+    }
 }
 
 async fn callout(settings: &Settings, write: &WriteSide, topology: Topology) -> Result<Option<Callout>, StartError> {

@@ -15,6 +15,7 @@ use crate::{
     config::Settings,
     data_dir::{DataDir, DataDirError},
     http::{self, AppState, Port, UploadMemory},
+    metrics::{self, Counted, Metrics, Source},
     outbound::{
         jetstream::ConnectError as ConnectToNatsError,
         offline::OfflineScorer,
@@ -71,6 +72,8 @@ pub enum StartError {
     PortTaken { address: SocketAddr },
     #[error("cannot listen on {address}; check STARSCREEN_LISTEN")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot tell metrics on {address}; check STARSCREEN_METRICS_LISTEN")]
+    Metrics { address: SocketAddr, source: io::Error },
     #[error("temporary files of a former server cannot be removed")]
     Temporary(#[source] io::Error),
     #[error("the program cannot find its own executable")]
@@ -130,7 +133,13 @@ pub async fn serve(settings: Arc<Settings>, parts: Vec<Part>) -> Result<(), Star
         return Err(StartError::NeedsPostgres);
     }
     let works = parts.iter().any(|part| matches!(part, Part::Workers(_)));
+    let measures = match settings.metrics_listen {
+        Some(address) => Some(Port::own(address).await.map_err(|source| StartError::Metrics { address, source })?),
+        None => None,
+    };
+    let metrics = Metrics::default();
     let llm = if works { Some(language_model(&settings)?) } else { None };
+    let llm = llm.map(|llm| Arc::new(Counted::new(llm, metrics.clone())) as Arc<dyn Llm>);
     let dir = if alone { DataDir::lock(&settings.data_dir)? } else { DataDir::share(&settings.data_dir)? };
     if alone {
         temporary::clean(&settings.data_dir).map_err(StartError::Temporary)?;
@@ -141,7 +150,7 @@ pub async fn serve(settings: Arc<Settings>, parts: Vec<Part>) -> Result<(), Star
     let port = if gateway { Some(take_port(settings.listen, shared).await?) } else { None };
     let opened = open(&settings, &dir, &parts).await?;
     let mut stop_asked_for = StopAskedFor::listen().map_err(StartError::Serve)?;
-    let background = Background::start(&settings, &dir, &opened, &parts, llm).await?;
+    let background = Background::start(&settings, &dir, &opened, &parts, llm, &metrics).await?;
     let stopping = CancellationToken::new();
     let stopped = stopping.clone();
     tokio::spawn(async move {
@@ -152,9 +161,13 @@ pub async fn serve(settings: Arc<Settings>, parts: Vec<Part>) -> Result<(), Star
         tracing::warn!("stopped at once; what had begun is taken up at the next start");
         std::process::exit(130);
     });
+    if let Some(port) = measures {
+        tell_metrics(port, metrics.clone(), stopping.clone()).map_err(StartError::Serve)?;
+    }
     if let Some(port) = port {
-        answer(&settings, &dir, &opened, port, stopping).await?;
+        answer(&settings, &dir, &opened, port, metrics, stopping).await?;
     } else {
+        metrics.add(of_the_stores(&opened, &parts));
         tracing::info!(parts = ?parts, "starscreen runs");
         stopping.cancelled().await;
     }
@@ -188,10 +201,12 @@ async fn answer(
     dir: &DataDir,
     opened: &Opened,
     port: Port,
+    metrics: Metrics,
     stopping: CancellationToken,
 ) -> Result<(), StartError> {
     let secret = dir.token_secret(settings.tokens.secret.as_ref())?;
     let overseer = opened.also(settings, dir, Acting::Operator).await?;
+    metrics.add(of_the_stores(&overseer, &Part::all()));
     let app = Arc::new(AppState {
         bus: opened.write.bus.clone(),
         log: opened.write.log.clone(),
@@ -208,6 +223,7 @@ async fn answer(
         upload_memory: UploadMemory::default(),
         payments: background::payments(settings)?,
         catalog: Arc::new(settings.catalog()),
+        metrics,
     });
     let listener = port.open().map_err(|error| cannot_listen(settings.listen, error))?;
     let address = listener.address().map_err(StartError::Serve)?;
@@ -216,10 +232,35 @@ async fn answer(
         data_dir = %settings.data_dir.display(),
         "starscreen listens on http://{address}; its interface is described at http://{address}/docs"
     );
-    http::serve(listener, app, stopping, DRAIN).await;
+    http::serve(listener, http::service(app), stopping, DRAIN).await;
     if settings.database.url.is_some() {
         overseer.close().await;
     }
+    Ok(())
+}
+
+/// What these parts may see of the stores: a gateway, which has an overseer, everything.
+fn of_the_stores(opened: &Opened, parts: &[Part]) -> Vec<Source> {
+    let (queue, log) = (opened.write.queue.clone(), opened.write.log.clone());
+    let source = |part: &Part| match part {
+        Part::Relay if opened.write.signals.is_none() => None, // an embedded store orders events itself
+        Part::Relay => Some(Source::Order { queue: queue.clone(), log: log.clone() }),
+        Part::Projectors(only) => {
+            let only = only.clone();
+            Some(Source::ReadModels { reads: opened.reads.clone(), queue: queue.clone(), only })
+        }
+        Part::Workers(_) => Some(Source::Work(queue.clone())),
+        Part::Gateway => None,
+    };
+    parts.iter().filter_map(source).collect()
+}
+
+/// Beside everything else; it ends first.
+fn tell_metrics(port: Port, metrics: Metrics, stopping: CancellationToken) -> io::Result<()> {
+    let listener = port.open()?;
+    let address = listener.address()?;
+    tracing::info!(metrics.address = %address, "metrics are told on http://{address}/metrics");
+    tokio::spawn(http::serve(listener, metrics::service(metrics), stopping, Duration::ZERO));
     Ok(())
 }
 

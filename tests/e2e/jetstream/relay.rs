@@ -1,11 +1,12 @@
 //! What the relay promises about the stream.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use starscreen::outbound::jetstream::{Relay, RelaySettings, StreamSettings, Topology, TopologyError};
+use starscreen::outbound::jetstream::{Blocker, Relay, RelaySettings, StreamSettings, Topology, TopologyError};
 use starscreen_commands::append::NewEvent;
 use starscreen_domain::TenantId;
+use starscreen_tests::Nats;
 use uuid::Uuid;
 
 use super::{Stage, some_event};
@@ -261,4 +262,32 @@ async fn events_of_tenants_are_told_apart_by_subject() {
     let stream = jetstream.get_stream(&stage.settings.name).await.unwrap();
     let last = stream.direct_get_last_for_subject(format!("{}.{other}.>", stage.settings.subjects)).await.unwrap();
     assert_eq!(last.sequence, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_room_for_the_stream_is_told_apart_and_says_what_to_do() {
+    let nats = Arc::new(Nats::private("jetstream { max_file_store: 1GB }"));
+    let stage = Stage::on(Arc::clone(&nats), StreamSettings { max_bytes: 10 << 30, ..StreamSettings::default() }).await;
+    stage.append(10).await;
+    let mut relay = stage.relay().await;
+    let status = relay.until("it is told", |status| status.blocked_by == Some(Blocker::Space)).await;
+    let error = status.last_error.unwrap();
+    for words in
+        ["10737418240 bytes", "lower STARSCREEN_NATS_MAX_BYTES", "raise max_file_store", "insufficient storage"]
+    {
+        assert!(error.contains(words), "no {words:?} in {error}");
+    }
+    assert_eq!((status.published, status.head), (0, 10));
+    assert!(status.blocked_since.is_some());
+
+    nats.stop();
+    nats.configure("jetstream { max_file_store: 20GB }");
+    nats.start();
+    let status = relay.published(10).await;
+    assert_eq!((status.blocked_by, status.last_error), (None, None));
+
+    // The same where the stream is there and is to become larger.
+    let larger = StreamSettings { max_bytes: 30 << 30, ..stage.settings.clone() };
+    let refused = Topology::new(stage.client().await, larger).ensure(1).await.unwrap_err();
+    assert!(matches!(refused, TopologyError::NoRoom { .. }), "{refused:?}");
 }

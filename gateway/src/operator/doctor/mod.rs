@@ -1,8 +1,10 @@
 //! `starscreen doctor`: what is in order and what is not, a line each, with what to do.
 
+pub mod broker;
 mod servers;
 
 use std::{
+    borrow::Cow,
     fs::{File, TryLockError},
     path::Path,
     time::Duration,
@@ -45,7 +47,7 @@ const MODEL_PATIENCE: Duration = Duration::from_secs(10);
 /// One thing looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub ok: bool,
     pub found: String,
     /// What helps, where something is not in order.
@@ -53,12 +55,12 @@ pub struct Check {
     pub remedy: Option<String>,
 }
 
-fn fine(name: &'static str, found: impl Into<String>) -> Check {
-    Check { name, ok: true, found: found.into(), remedy: None }
+fn fine(name: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Check {
+    Check { name: name.into(), ok: true, found: found.into(), remedy: None }
 }
 
-fn wrong(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Check {
-    Check { name, ok: false, found: found.into(), remedy: Some(remedy.into()) }
+fn wrong(name: impl Into<Cow<'static, str>>, found: impl Into<String>, remedy: impl Into<String>) -> Check {
+    Check { name: name.into(), ok: false, found: found.into(), remedy: Some(remedy.into()) }
 }
 
 /// Looks at everything, and prints it. False: something is not in order.

@@ -1,10 +1,12 @@
 //! The same over PostgreSQL: the database, who leads, read models, work.
 
+use std::time::Duration;
+
 use starscreen_commands::{db::OpenError, operations, operations::Leader};
 use starscreen_projections::ReadModelError;
 
 use super::{
-    Check, about_directory, about_disk, about_history, about_objects, about_read_model, about_work, fine, wrong,
+    Check, about_directory, about_disk, about_history, about_objects, about_read_model, about_work, broker, fine, wrong,
 };
 use crate::{
     config::Settings,
@@ -30,6 +32,7 @@ pub(super) async fn look(settings: &Settings, checks: &mut Vec<Check>) {
         Ok(statuses) => checks.extend(statuses.iter().map(|status| about_read_model(status, head, runs))),
         Err(error) => checks.push(wrong("read models", chain(&error), "check the database's log")),
     }
+    broker::look(settings, &opened, checks).await;
     checks.push(about_objects(settings, &dir).await);
     about_work(&opened.write, runs, checks).await;
     opened.close().await;
@@ -48,6 +51,16 @@ fn remedy(error: &StartError) -> &'static str {
     }
 }
 
+/// An event has its place within milliseconds of its commit, unless a transaction beside it does not end.
+const LONGEST_WAIT_FOR_ORDER: Duration = Duration::from_secs(10);
+
+fn waiting(leader: &Leader) -> String {
+    match leader.waiting {
+        0 => "0 events wait for their order".to_owned(),
+        events => format!("{events} events wait for their order, the oldest for {} s", leader.waiting_for.as_secs()),
+    }
+}
+
 /// Whether anybody gives history its order: without, commands are accepted and nobody sees what they did.
 async fn about_leader(opened: &Opened, checks: &mut Vec<Check>) -> bool {
     const NAME: &str = "relay";
@@ -55,14 +68,14 @@ async fn about_leader(opened: &Opened, checks: &mut Vec<Check>) -> bool {
     let (check, runs) = match operations::leader(&opened.write.queue, &opened.write.log).await {
         Ok(None) => (wrong(NAME, "none has ever run", START), false),
         Ok(Some(leader)) if leader.is_silent() => {
-            let Leader { process, silent_for, waiting } = leader;
-            let silent = silent_for.as_secs();
-            let found = format!("{process} has said nothing for {silent} s; {waiting} events wait for their order");
-            (wrong(NAME, found, START), false)
+            let (silent, wait) = (leader.silent_for.as_secs(), waiting(&leader));
+            (wrong(NAME, format!("{} has said nothing for {silent} s; {wait}", leader.process), START), false)
         }
-        Ok(Some(Leader { process, waiting, .. })) => {
-            (fine(NAME, format!("{process} leads; {waiting} events wait for their order")), true)
+        Ok(Some(leader)) if leader.waiting_for > LONGEST_WAIT_FOR_ORDER => {
+            let found = format!("{} leads; {}", leader.process, waiting(&leader));
+            (wrong(NAME, found, "its log names the transaction that is open: end it"), true)
         }
+        Ok(Some(leader)) => (fine(NAME, format!("{} leads; {}", leader.process, waiting(&leader))), true),
         Err(error) => (wrong(NAME, chain(&error), "check the database's log"), false),
     };
     checks.push(check);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
 
 /// Bound of a request; a server that answers at all does so in milliseconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,26 +34,61 @@ pub enum ConnectError {
 /// # Errors
 /// [`ConnectError`] when an address cannot be read.
 pub async fn connect(urls: &str, credentials: Option<Credentials>, name: &str) -> Result<Client, ConnectError> {
-    let address = |url: &str| {
-        url.trim().parse::<ServerAddr>().map_err(|source| ConnectError::Address { url: url.to_owned(), source })
-    };
-    let servers = urls.split(',').map(address).collect::<Result<Vec<_>, _>>()?;
-    let mut options = ConnectOptions::new()
-        .name(name)
+    let options = options(credentials, name)
         .retry_on_initial_connect()
         .max_reconnects(None)
         .reconnect_delay_callback(|attempts| {
             (FIRST_RETRY * 2_u32.saturating_pow(u32::try_from(attempts).unwrap_or(u32::MAX).min(10))).min(LAST_RETRY)
         })
-        .ping_interval(PING_INTERVAL)
-        .request_timeout(Some(REQUEST_TIMEOUT))
         .event_callback(|event| async move { note(&event) });
-    if let Some(credentials) = credentials {
-        options = options
-            .custom_inbox_prefix(format!("_INBOX_{}", credentials.user))
-            .user_and_password(credentials.user, credentials.password.expose_secret().to_owned());
+    Ok(options.connect(addresses(urls)?).await?)
+}
+
+/// What the server last refused to this connection.
+pub type Refusals = watch::Receiver<Option<String>>;
+
+/// A connection for one look: it is there, or it fails.
+///
+/// # Errors
+/// [`ConnectError`] when an address cannot be read, nobody answers or the user is not let in.
+pub async fn connect_now(
+    urls: &str,
+    credentials: Option<Credentials>,
+    name: &str,
+) -> Result<(Client, Refusals), ConnectError> {
+    let (refused, refusals) = watch::channel(None);
+    let options = options(credentials, name).event_callback(move |event| {
+        if let Event::ServerError(error) = event {
+            refused.send_replace(Some(error.to_string()));
+        }
+        std::future::ready(())
+    });
+    Ok((options.connect(addresses(urls)?).await?, refusals))
+}
+
+fn addresses(urls: &str) -> Result<Vec<ServerAddr>, ConnectError> {
+    let address = |url: &str| {
+        url.trim().parse::<ServerAddr>().map_err(|source| ConnectError::Address { url: without_password(url), source })
+    };
+    urls.split(',').map(address).collect()
+}
+
+/// An address that cannot be read may hold a password all the same.
+fn without_password(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => url.to_owned(),
     }
-    Ok(options.connect(servers).await?)
+}
+
+fn options(credentials: Option<Credentials>, name: &str) -> ConnectOptions {
+    let options = ConnectOptions::new().name(name).ping_interval(PING_INTERVAL).request_timeout(Some(REQUEST_TIMEOUT));
+    match credentials {
+        Some(Credentials { user, password }) => options
+            .custom_inbox_prefix(format!("_INBOX_{user}"))
+            .user_and_password(user, password.expose_secret().to_owned()),
+        None => options,
+    }
 }
 
 fn note(event: &Event) {

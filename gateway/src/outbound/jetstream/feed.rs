@@ -79,13 +79,18 @@ enum PullError {
     Consumer(#[source] async_nats::Error),
 }
 
+/// Of the durable consumer that feeds `projector`.
+pub fn consumer_name(projector: &str) -> String {
+    format!("projector_{projector}")
+}
+
 impl JetStreamFeed {
     /// The feed of `projector`, over the durable consumer `projector_<name>`, which is made at the first read.
     pub fn new(log: Log, topology: Topology, projector: &str) -> Self {
         Self {
             log,
             topology,
-            consumer: format!("projector_{projector}"),
+            consumer: consumer_name(projector),
             buffer: Mutex::default(),
             counters: FeedCounters::default(),
         }

@@ -12,9 +12,9 @@ mod relay;
 mod topology;
 mod wakes;
 
-pub use connect::{ConnectError, Credentials, connect};
-pub use feed::{FeedCounters, JetStreamFeed};
+pub use connect::{ConnectError, Credentials, Refusals, connect, connect_now};
+pub use feed::{FeedCounters, JetStreamFeed, consumer_name};
 pub use message::{EventMessage, MessageError, event};
-pub use relay::{Relay, RelayError, RelaySettings, RelayStatus};
-pub use topology::{Consumer, StreamSettings, StreamState, Topology, TopologyError};
+pub use relay::{Blocker, Relay, RelayError, RelaySettings, RelayStatus};
+pub use topology::{Consumer, Difference, StreamSettings, StreamState, Topology, TopologyError};
 pub use wakes::wake_workers;

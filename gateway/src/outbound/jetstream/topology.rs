@@ -7,8 +7,8 @@ use async_nats::{
     jetstream::{
         self, Context, ErrorCode,
         consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-        context::GetStreamErrorKind,
-        stream::{Config, ConsumerErrorKind, DirectGetErrorKind, DiscardPolicy, RetentionPolicy, StorageType},
+        context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind, PublishError},
+        stream::{Config, ConsumerErrorKind, DirectGetErrorKind, DiscardPolicy, Info, RetentionPolicy, StorageType},
     },
 };
 
@@ -61,6 +61,14 @@ pub struct Consumer {
     pub pending: u64,
 }
 
+/// What of a stream is not as the settings want it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    pub property: &'static str,
+    pub found: String,
+    pub wanted: String,
+}
+
 type Cause = Box<dyn Error + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +79,12 @@ pub enum TopologyError {
     Unreachable { asked: &'static str, source: Cause },
     #[error("NATS refuses: {asked}")]
     Refused { asked: &'static str, source: Cause },
+    /// A server sets aside what a stream may hold at most, and has not so much.
+    #[error(
+        "NATS has no room for the events: the stream {stream} may hold {max_bytes} bytes; lower \
+         STARSCREEN_NATS_MAX_BYTES, or raise max_file_store in nats.conf or free disk space"
+    )]
+    NoRoom { stream: String, max_bytes: u64, source: Cause },
     #[error(
         "{name} has {property} {found} and cannot be given {wanted} while it exists; remove it, and it is made again \
          from the log (a stream: `starscreen relay rebuild-stream`)"
@@ -110,20 +124,14 @@ impl Topology {
     /// # Errors
     /// [`TopologyError::Fixed`] when it differs in what cannot be changed, otherwise when NATS cannot be asked.
     pub async fn ensure(&self, first_sequence: u64) -> Result<StreamState, TopologyError> {
-        let found = match self.context.get_stream(&self.settings.name).await {
-            Ok(stream) => stream.cached_info().clone(),
-            Err(error) if matches!(error.kind(), GetStreamErrorKind::JetStream(ref e) if e.error_code() == ErrorCode::STREAM_NOT_FOUND) =>
-            {
-                return self.create(first_sequence).await;
-            }
-            Err(error) => return Err(unreachable("where does the stream stand", error)),
-        };
+        let Some(found) = self.found().await? else { return self.create(first_sequence).await };
         let wanted = self.wanted(found.config.clone());
         if wanted == found.config {
             return Ok(state(&found.state));
         }
         self.can_become(&found.config, &wanted)?;
-        let updated = self.context.update_stream(wanted).await.map_err(|error| refused("upgrade the stream", error))?;
+        let updated = self.context.update_stream(wanted).await;
+        let updated = updated.map_err(|error| self.not_made("upgrade the stream", error))?;
         tracing::info!(stream = %self.settings.name, "the events stream is upgraded");
         Ok(state(&updated.state))
     }
@@ -142,9 +150,29 @@ impl Topology {
 
     async fn create(&self, first_sequence: u64) -> Result<StreamState, TopologyError> {
         let config = Config { first_sequence: Some(first_sequence.max(1)), ..self.wanted(Config::default()) };
-        let stream = self.context.create_stream(config).await.map_err(|error| refused("make the stream", error))?;
+        let stream = self.context.create_stream(config).await;
+        let stream = stream.map_err(|error| self.not_made("make the stream", error))?;
         tracing::info!(stream = %self.settings.name, event.position = first_sequence, "the events stream is made");
         Ok(state(&stream.cached_info().state))
+    }
+
+    fn not_made(&self, asked: &'static str, error: CreateStreamError) -> TopologyError {
+        match error.kind() {
+            CreateStreamErrorKind::JetStream(refusal) if is_of_space(&refusal) => self.no_room(refusal),
+            CreateStreamErrorKind::TimedOut => unreachable(asked, error),
+            _ => refused(asked, error),
+        }
+    }
+
+    /// What a refused message says of the stream, when it is not of the message: it is full and cannot make room.
+    pub(super) fn refused_for_space(&self, error: &PublishError) -> Option<TopologyError> {
+        let refusal = error.source()?.downcast_ref::<jetstream::Error>()?;
+        is_of_space(refusal).then(|| self.no_room(refusal.clone()))
+    }
+
+    fn no_room(&self, refusal: jetstream::Error) -> TopologyError {
+        let StreamSettings { name, max_bytes, .. } = &self.settings;
+        TopologyError::NoRoom { stream: name.clone(), max_bytes: *max_bytes, source: refusal.into() }
     }
 
     fn wanted(&self, base: Config) -> Config {
@@ -180,13 +208,43 @@ impl Topology {
         Ok(())
     }
 
+    /// Where the stream stands, with what of it is not as the settings want it.
+    ///
+    /// # Errors
+    /// When NATS cannot be asked.
+    pub async fn look(&self) -> Result<Option<(StreamState, Vec<Difference>)>, TopologyError> {
+        let Some(info) = self.found().await? else { return Ok(None) };
+        let (found, wanted) = (&info.config, self.wanted(info.config.clone()));
+        let properties: [(_, &dyn Debug, &dyn Debug); 10] = [
+            ("subjects", &found.subjects, &wanted.subjects),
+            ("storage", &found.storage, &wanted.storage),
+            ("retention", &found.retention, &wanted.retention),
+            ("discard", &found.discard, &wanted.discard),
+            ("max_age", &found.max_age, &wanted.max_age),
+            ("max_bytes", &found.max_bytes, &wanted.max_bytes),
+            ("replicas", &found.num_replicas, &wanted.num_replicas),
+            ("deny_delete", &found.deny_delete, &wanted.deny_delete),
+            ("deny_purge", &found.deny_purge, &wanted.deny_purge),
+            ("allow_direct", &found.allow_direct, &wanted.allow_direct),
+        ];
+        let differing = properties.into_iter().filter_map(|(property, found, wanted)| {
+            let (found, wanted) = (format!("{found:?}"), format!("{wanted:?}"));
+            (found != wanted).then_some(Difference { property, found, wanted })
+        });
+        Ok(Some((state(&info.state), differing.collect())))
+    }
+
     /// `None` when there is no stream.
     ///
     /// # Errors
     /// When NATS cannot be asked.
     pub async fn state(&self) -> Result<Option<StreamState>, TopologyError> {
+        Ok(self.found().await?.map(|info| state(&info.state)))
+    }
+
+    async fn found(&self) -> Result<Option<Info>, TopologyError> {
         match self.context.get_stream(&self.settings.name).await {
-            Ok(stream) => Ok(Some(state(&stream.cached_info().state))),
+            Ok(stream) => Ok(Some(stream.cached_info().clone())),
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
                 _ => Err(unreachable("where does the stream stand", error)),
@@ -301,6 +359,16 @@ impl Topology {
 
 fn state(state: &jetstream::stream::State) -> StreamState {
     StreamState { first: state.first_sequence.max(1), last: state.last_sequence, bytes: state.bytes }
+}
+
+/// Of the server's disk, or of what an account may use of it.
+fn is_of_space(refusal: &jetstream::Error) -> bool {
+    let codes = [
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+        ErrorCode::INSUFFICIENT_RESOURCES,
+    ];
+    codes.contains(&refusal.error_code())
 }
 
 fn unreachable(asked: &'static str, source: impl Into<Cause>) -> TopologyError {

@@ -17,7 +17,7 @@ use std::{
 };
 
 use async_nats::jetstream::{
-    context::{PublishAckFuture, PublishError},
+    context::{PublishAckFuture, PublishError, PublishErrorKind},
     message::PublishMessage,
 };
 use chrono::Utc;
@@ -25,9 +25,10 @@ use starscreen_commands::store::{Log, RawEvent};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-pub use status::RelayStatus;
+pub use status::{Blocker, RelayStatus};
 
 use super::{Topology, TopologyError, message::EventMessage};
+use crate::http::chain;
 
 /// Events read from the log at once.
 const PAGE: usize = 256;
@@ -65,6 +66,25 @@ pub enum RelayError {
     Gap { expected: u64, found: u64 },
     #[error("the stream ends at {found:?}, not at {expected} where it was left")]
     Moved { expected: u64, found: Option<u64> },
+}
+
+impl RelayError {
+    fn blocker(&self) -> Blocker {
+        match self {
+            Self::Log(_) | Self::Gap { .. } => Blocker::Log,
+            Self::Topology(TopologyError::Unreachable { .. }) => Blocker::Unreachable,
+            Self::Topology(TopologyError::NoRoom { .. }) => Blocker::Space,
+            Self::Topology(TopologyError::Refused { .. }) => Blocker::Refused,
+            Self::Publish { source, .. } => match source.kind() {
+                PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Blocker::Unreachable,
+                PublishErrorKind::StreamNotFound | PublishErrorKind::WrongLastSequence => Blocker::Stream,
+                _ => Blocker::Refused,
+            },
+            Self::Topology(TopologyError::Fixed { .. } | TopologyError::NoStream(_))
+            | Self::Misplaced { .. }
+            | Self::Moved { .. } => Blocker::Stream,
+        }
+    }
 }
 
 /// Publishes the log; one at a time is enough, two do no harm.
@@ -188,7 +208,10 @@ impl Relay {
     /// Waits for the oldest answer; it must say that the position is in its place.
     async fn answered(&self, unanswered: &mut VecDeque<(u64, PublishAckFuture)>) -> Result<(), RelayError> {
         let Some((position, answer)) = unanswered.pop_front() else { return Ok(()) };
-        let ack = answer.await.map_err(|source| RelayError::Publish { position, source })?;
+        let ack = answer.await.map_err(|source| match self.topology.refused_for_space(&source) {
+            Some(full) => full.into(),
+            None => RelayError::Publish { position, source },
+        })?;
         if ack.sequence != position {
             return Err(RelayError::Misplaced { position, sequence: ack.sequence });
         }
@@ -218,15 +241,26 @@ impl Relay {
         }
         self.status.send_modify(|status| {
             status.blocked_since = None;
-            status.last_error = None;
+            (status.blocked_by, status.last_error) = (None, None);
         });
     }
 
     async fn note_failure(&self, error: &RelayError) {
-        let text = chain(error);
+        let (text, blocker) = (chain(error), error.blocker());
         let is_news = self.status.borrow().last_error.as_ref() != Some(&text);
-        if is_news {
-            tracing::warn!(error = %text, "the relay cannot publish; it tries again");
+        match blocker {
+            _ if !is_news => {}
+            // These pass by themselves, or the log's own alarm tells of them.
+            Blocker::Unreachable | Blocker::Stream | Blocker::Log => {
+                tracing::warn!(error = %text, "the relay cannot publish; it tries again");
+            }
+            Blocker::Space | Blocker::Refused => {
+                tracing::error!(
+                    relay.blocked_by = blocker.name(),
+                    error = %text,
+                    "alarm: events are not distributed until somebody mends this; the relay tries again"
+                );
+            }
         }
         // The backlog grows meanwhile; operators want to see by how much.
         let published = self.status.borrow().published;
@@ -234,21 +268,10 @@ impl Relay {
         let oldest =
             self.log.read_raw(published, 1).await.ok().and_then(|events| events.first().map(|e| e.recorded_at));
         self.status.send_modify(|status| {
-            status.last_error = Some(text);
+            (status.blocked_by, status.last_error) = (Some(blocker), Some(text));
             status.blocked_since.get_or_insert_with(Utc::now);
             status.head = head.unwrap_or(status.head);
             status.oldest_waiting = oldest;
         });
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
