@@ -20,6 +20,9 @@ use crate::{
     work::Claimed,
 };
 
+/// Minutes that a call keeps its key.
+const KEY_MINUTES: i64 = 15;
+
 impl From<PaymentsError> for WorkError {
     fn from(error: PaymentsError) -> Self {
         let reason = error.to_string();
@@ -80,7 +83,7 @@ impl Workers {
         ours: &Subscription,
     ) -> Result<(), WorkError> {
         let payments = self.payments()?;
-        let key = |what: &str| call_key(item.causation_id, what);
+        let key = |what: &str| call_key(item, what);
         if ours.plan.code == FREE {
             if !theirs.cancel_at_period_end {
                 self.asked(item, payments.cancel(&theirs.id, key("cancel"))).await?;
@@ -122,13 +125,18 @@ impl Workers {
         };
         let payments = self.payments()?;
         let customer = self.customer_of(item, &subscription).await?;
+        let all = self.asked(item, payments.subscriptions(&customer)).await?;
+        if Said::new(0, &all).paid.is_some_and(|paid| paid.status.holds_plan()) {
+            self.follow(item.tenant, &customer, on_behalf_of(item)).await?; // an answer that was lost
+            return self.done(item).await;
+        }
         let call = Order {
             tenant: item.tenant,
             customer: customer.clone(),
             prices,
             first_period_ends: subscription.period(Utc::now()).map_err(crate::CommandError::from)?.end,
         };
-        let key = call_key(order.id, "subscribe");
+        let key = call_key(item, "subscribe");
         match self.answered(item, payments.subscribe(&call, &order.payment_method, key)).await {
             Err(PaymentsError::Declined { code, reason }) => return self.decline(item, order.id, code, reason).await,
             answer => answer?,
@@ -188,7 +196,7 @@ impl Workers {
             Account { .. } => None,
         };
         let email = email.map(|email| String::from_utf8_lossy(&email).into_owned());
-        let key = call_key(item.tenant.0, "customer");
+        let key = call_key(item, "customer");
         let customer = self.payments()?.create_customer(item.tenant, email.as_deref(), key);
         let customer = self.asked(item, customer).await?;
         payments::link_customer(&self.bus, on_behalf_of(item), customer.clone()).await?;
@@ -254,7 +262,9 @@ fn has(theirs: &PaidSubscription, wanted: &Prices) -> bool {
     has(&wanted.base) && wanted.usage.as_ref().is_none_or(has)
 }
 
-/// The same call has the same key whenever it is made.
-fn call_key(cause: Uuid, what: &str) -> Uuid {
-    Uuid::new_v5(&cause, what.as_bytes())
+/// The same call has the same key while it may still be on its way. Then it has another: a provider that failed may
+/// keep its failure for the key, and what has happened shows in how things stand, which is asked for first.
+fn call_key(item: &Claimed, what: &str) -> Uuid {
+    let since = (Utc::now() - item.asked_at).num_minutes() / KEY_MINUTES;
+    Uuid::new_v5(&item.causation_id, format!("{what}/{since}").as_bytes())
 }

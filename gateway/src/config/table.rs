@@ -552,6 +552,16 @@ pub(super) const TABLE: &[Setting] = &[
         set: |draft, found| set(&mut draft.plan(found.plan).monthly_limit, values::limit(found.text).map(Some)),
         ..ROW
     },
+    // Before the next, whose variable would match it too.
+    Setting {
+        key: "plans.*.overage_price",
+        variable: "STARSCREEN_PLANS_*_OVERAGE_PRICE",
+        about: "What each candidate over the included ones costs.",
+        allowed: MONEY,
+        optional: true,
+        set: |draft, found| set(&mut draft.plan(found.plan).money.overage_price, values::money(found.text).map(Some)),
+        ..ROW
+    },
     Setting {
         key: "plans.*.price",
         variable: "STARSCREEN_PLANS_*_PRICE",
@@ -577,15 +587,6 @@ pub(super) const TABLE: &[Setting] = &[
         allowed: "it must be a whole number of candidates",
         optional: true,
         set: |draft, found| set(&mut draft.plan(found.plan).money.included, found.text.parse().ok().map(Some)),
-        ..ROW
-    },
-    Setting {
-        key: "plans.*.overage_price",
-        variable: "STARSCREEN_PLANS_*_OVERAGE_PRICE",
-        about: "What each candidate over the included ones costs.",
-        allowed: MONEY,
-        optional: true,
-        set: |draft, found| set(&mut draft.plan(found.plan).money.overage_price, values::money(found.text).map(Some)),
         ..ROW
     },
     Setting {

@@ -152,8 +152,8 @@ mod tests {
         let text = metrics.text().await;
         for line in [
             r#"starscreen_http_requests_total{method="POST",route="/api/v1/jobs/{job_id}/candidates/upload",status="4xx"} 1"#,
-            r#"starscreen_http_request_seconds_bucket{le="0.005",method="POST",route="/api/v1/jobs/{job_id}/candidates/upload"} 0"#,
-            r#"starscreen_http_request_seconds_bucket{le="0.01",method="POST",route="/api/v1/jobs/{job_id}/candidates/upload"} 2"#,
+            r#"starscreen_http_request_seconds_bucket{method="POST",route="/api/v1/jobs/{job_id}/candidates/upload",le="0.005"} 0"#,
+            r#"starscreen_http_request_seconds_bucket{method="POST",route="/api/v1/jobs/{job_id}/candidates/upload",le="0.01"} 2"#,
             r#"starscreen_uploads_total{status="2xx"} 1"#,
             r#"starscreen_uploads_total{status="4xx"} 1"#,
             r#"starscreen_http_requests_total{method="other",route="none",status="4xx"} 1"#,
