@@ -12,6 +12,7 @@ mod demo;
 mod disk_full;
 mod extraction;
 mod fairness;
+mod frozen;
 mod harness;
 mod hidden_text;
 mod idempotency;

@@ -391,7 +391,7 @@ async fn stream_of(apart: &Apart) -> jetstream::stream::Stream {
 }
 
 /// Waits until the stream holds what the log holds: at each sequence the event with that position, and no other.
-async fn the_stream_is_the_log(apart: &Apart) {
+pub(crate) async fn the_stream_is_the_log(apart: &Apart) {
     let history = apart.events().all().await;
     let head = history.len() as u64;
     let look = async || {

@@ -31,6 +31,7 @@ const NOT_AGAIN: &[&str] = &[
     "processes::",
     "apart::",
     "outages::",
+    "frozen::",
     "rolling::",
 ];
 
