@@ -32,6 +32,8 @@ const NOT_AGAIN: &[&str] = &[
     "apart::",
     "outages::",
     "frozen::",
+    "crew::",
+    "lost_message::",
     "rolling::",
 ];
 
