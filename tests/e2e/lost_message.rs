@@ -34,8 +34,8 @@ async fn a_message_that_is_lost_in_the_middle_of_the_stream_is_projected_from_th
     // The projectors stay where they are until the message is lost.
     let mut session = PgConnection::connect(apart.url()).await.unwrap();
     let mut held = session.begin().await.unwrap();
-    sqlx::query("SELECT name FROM read.projection FOR UPDATE").execute(&mut *held).await.unwrap();
-    account.put(&format!("jobs/{job}")).json(&json!({ "location": "Utrecht" })).send().await.expect(200);
+    sqlx::query("LOCK TABLE read.projection IN EXCLUSIVE MODE").execute(&mut *held).await.unwrap();
+    account.put(&format!("jobs/{job}")).json(&json!({ "title": "Engineer and more" })).send().await.expect(200);
     until_all_wait(&apart).await;
     let titles: Vec<String> = (0..JOBS).map(|number| format!("Engineer {number}")).collect();
     join_all(titles.iter().map(|title| other.create_job(title, "Builds services with Rust and PostgreSQL"))).await;
@@ -90,10 +90,8 @@ async fn lose_the_first_job(apart: &Apart, tenant: Uuid) -> i64 {
     };
     apart.home().log().until("all jobs are on the stream", published).await;
     let config = stream.get_info().await.unwrap().config;
-    let fewer = jetstream::stream::Config {
-        max_messages_per_subject: i64::try_from(JOBS - 1).unwrap(),
-        ..config.clone()
-    };
+    let fewer =
+        jetstream::stream::Config { max_messages_per_subject: i64::try_from(JOBS - 1).unwrap(), ..config.clone() };
     context.update_stream(fewer).await.unwrap();
     context.update_stream(config).await.unwrap();
     let lost = history.of_tenant(tenant).await.into_iter().find(|stored| stored.event_type == "JobCreated").unwrap();

@@ -44,6 +44,7 @@ mod suite;
 mod tenancy;
 mod tokens;
 mod torture;
+mod unknown_outcome;
 mod uploads;
 mod walls;
 

@@ -133,7 +133,7 @@ fn requests(account: &Account, job: &str, candidate: &str, round: usize) -> Vec<
 type Waits = BTreeMap<&'static str, Duration>;
 
 #[track_caller]
-fn told_to_come_back(what: &str, answer: &Answer) {
+pub(crate) fn told_to_come_back(what: &str, answer: &Answer) {
     assert_eq!(answer.status, 503, "{what}: {}", answer.text());
     let detail = answer.problem(503, "unavailable");
     assert!(!detail.is_empty(), "{what}");

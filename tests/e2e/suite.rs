@@ -34,6 +34,7 @@ const NOT_AGAIN: &[&str] = &[
     "frozen::",
     "crew::",
     "lost_message::",
+    "unknown_outcome::",
     "rolling::",
 ];
 
