@@ -15,6 +15,8 @@ use crate::{apart::Apart, outages::the_stream_is_the_log};
 /// More events of one kind and tenant than there are of any other.
 const JOBS: usize = 12;
 const PROJECTORS: usize = 6;
+/// So many have certainly read nothing of what is lost: the others may wait for a connection.
+const HELD: usize = 3;
 const SETTLED_WITHIN: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,7 +38,7 @@ async fn a_message_that_is_lost_in_the_middle_of_the_stream_is_projected_from_th
     let mut held = session.begin().await.unwrap();
     sqlx::query("LOCK TABLE read.projection IN EXCLUSIVE MODE").execute(&mut *held).await.unwrap();
     account.put(&format!("jobs/{job}")).json(&json!({ "title": "Engineer and more" })).send().await.expect(200);
-    until_all_wait(&apart).await;
+    until_they_wait(&apart).await;
     let titles: Vec<String> = (0..JOBS).map(|number| format!("Engineer {number}")).collect();
     join_all(titles.iter().map(|title| other.create_job(title, "Builds services with Rust and PostgreSQL"))).await;
     let lost = lose_the_first_job(&apart, other.tenant()).await;
@@ -48,7 +50,8 @@ async fn a_message_that_is_lost_in_the_middle_of_the_stream_is_projected_from_th
     let log = apart.home().log().text();
     let healed = format!("event.position={lost} ");
     let told = |line: &&str| line.contains("read from the log") && line.contains(&healed);
-    assert_eq!(log.lines().filter(told).count(), PROJECTORS, "{}", apart.home().log().tail());
+    let healed = log.lines().filter(told).count();
+    assert!((HELD..=PROJECTORS).contains(&healed), "{healed} found that it is lost: {}", apart.home().log().tail());
 
     apart.operate(&["relay", "rebuild-stream"]).succeeded();
     the_stream_is_the_log(&apart).await;
@@ -65,15 +68,15 @@ async fn followed(apart: &Apart) {
     apart.home().log().until("all projectors follow the stream", look).await;
 }
 
-async fn until_all_wait(apart: &Apart) {
+async fn until_they_wait(apart: &Apart) {
     const SQL: &str =
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let mut session = PgConnection::connect(apart.url()).await.unwrap();
     let look = async || match sqlx::query(SQL).fetch_all(&mut session).await.unwrap().len() {
-        PROJECTORS => Ok(()),
+        HELD.. => Ok(()),
         waiting => Err(format!("{waiting} wait")),
     };
-    apart.home().log().until("all projectors wait to write", look).await;
+    apart.home().log().until("projectors wait to write", look).await;
 }
 
 /// Messages cannot be deleted, but for a moment there may be fewer of one subject than there are. Answers the place that
