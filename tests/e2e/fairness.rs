@@ -7,24 +7,24 @@ use starscreen_tests::{Account, Kind, ModelServer, Reply, Resume, TestApp};
 
 use crate::product_binary;
 
-const OTHERS: usize = 4;
-const UPLOADS: usize = 10;
+pub(crate) const OTHERS: usize = 4;
+pub(crate) const UPLOADS: usize = 10;
 /// Uploads of the one who floods.
-const FLOOD: usize = 10 * UPLOADS;
+pub(crate) const FLOOD: usize = 10 * UPLOADS;
 /// With and without the flood in turn, so that what else the machine does weighs on both alike.
-const ROUNDS: usize = 2;
+pub(crate) const ROUNDS: usize = 2;
 /// Calls in hand at a time. Waiting for the model, and not for this machine, is what tells one order from another.
 const AT_ONCE: usize = 4;
-const ANSWERS_AFTER: Duration = Duration::from_millis(100);
+pub(crate) const ANSWERS_AFTER: Duration = Duration::from_millis(100);
 
-async fn upload(account: &Account, job: &str, count: usize) -> Vec<String> {
+pub(crate) async fn upload(account: &Account, job: &str, count: usize) -> Vec<String> {
     let calls: Vec<_> = (0..count).map(|_| account.upload(job, &Resume::unique())).collect();
     let answers = join_all(calls.into_iter().map(|call| tokio::spawn(call.send()))).await;
     let id = |answer: starscreen_tests::Answer| answer.expect(200).json()["candidate_id"].as_str().unwrap().to_owned();
     answers.into_iter().map(|answer| id(answer.unwrap())).collect()
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
+pub(crate) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
 }

@@ -133,7 +133,7 @@ fn requests(account: &Account, job: &str, candidate: &str, round: usize) -> Vec<
 type Waits = BTreeMap<&'static str, Duration>;
 
 #[track_caller]
-fn told_to_come_back(what: &str, answer: &Answer) {
+pub(crate) fn told_to_come_back(what: &str, answer: &Answer) {
     assert_eq!(answer.status, 503, "{what}: {}", answer.text());
     let detail = answer.problem(503, "unavailable");
     assert!(!detail.is_empty(), "{what}");
@@ -391,7 +391,7 @@ async fn stream_of(apart: &Apart) -> jetstream::stream::Stream {
 }
 
 /// Waits until the stream holds what the log holds: at each sequence the event with that position, and no other.
-async fn the_stream_is_the_log(apart: &Apart) {
+pub(crate) async fn the_stream_is_the_log(apart: &Apart) {
     let history = apart.events().all().await;
     let head = history.len() as u64;
     let look = async || {

@@ -1,5 +1,6 @@
-//! Every process and every server killed again and again, one at a time or all at once, while clients write: nothing
-//! acknowledged is lost, nothing is projected twice, history keeps its order, and no limit is overshot.
+//! Every process and every server killed again and again, one at a time or all at once, or stopped until others have
+//! taken over and then let go on, while clients write: nothing acknowledged is lost, nothing is projected twice, history
+//! keeps its order, and no limit is overshot.
 //!
 //! The number of kills and the seed come from `STARSCREEN_TESTS_KILLS` and `STARSCREEN_TESTS_SEED`.
 
@@ -38,12 +39,24 @@ const BEFORE_A_START: std::ops::Range<u64> = 0..400;
 const BETWEEN_REQUESTS: std::ops::Range<u64> = 10..200;
 /// One in so many kills is of everything.
 const ALL_ONE_IN: u32 = 12;
+/// One in so many victims is not killed but stopped for a while.
+const FROZEN_ONE_IN: u32 = 3;
 /// Victims by kind: the kind is drawn first, so that servers die as often as gateways do.
 const KINDS: [&str; 6] = ["gateway", "relay", "projector", "worker", "postgres", "nats"];
 /// A living gateway answers within this time, whatever is dead behind it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// After the faults stop.
 const SETTLED_WITHIN: Duration = Duration::from_mins(1);
+
+/// How long a victim is stopped, in milliseconds: where another can take over, for longer than that takes. A worker's
+/// items are given to others after 15 s.
+fn freeze_of(kind: &str) -> std::ops::Range<u64> {
+    match kind {
+        "worker" => 15_500..18_000,
+        "relay" | "projector" => 1_500..4_000,
+        _ => 200..2_000,
+    }
+}
 
 fn kills() -> usize {
     std::env::var(KILLS_VARIABLE).ok().map_or(KILLS, |kills| kills.parse().unwrap())
@@ -244,29 +257,33 @@ struct Witness(Arc<Fleet>);
 impl Drop for Witness {
     fn drop(&mut self) {
         if thread::panicking() {
-            println!("killed: {:?}\nended: {:#?}", self.0.kills(), self.0.ended_by_themselves());
+            println!("killed and frozen: {:?}\nended: {:#?}", self.0.faults(), self.0.ended_by_themselves());
             println!("{}", self.0.logs());
         }
     }
 }
 
-/// Kills `count` times: a random one, or all.
+/// Kills `count` times: a random one, or all. Some are stopped for a while instead.
 fn kill_again_and_again(fleet: &Fleet, random: &mut StdRng, count: usize) {
     for _ in 0..count {
         thread::sleep(Duration::from_millis(random.random_range(BETWEEN_KILLS))); // the random point, not a wait
-        let mut pause = || Duration::from_millis(random.random_range(BEFORE_A_START));
-        let pauses: Vec<Duration> = fleet.names().iter().map(|_| pause()).collect();
-        let victims: Vec<&str> = if random.random_range(0..ALL_ONE_IN) == 0 {
-            fleet.running()
+        let running = fleet.running();
+        if random.random_range(0..ALL_ONE_IN) == 0 {
+            for victim in running {
+                fleet.kill(victim, Duration::from_millis(random.random_range(BEFORE_A_START)));
+            }
+            continue;
+        }
+        let kind = KINDS.choose(random).unwrap();
+        let of_kind: Vec<&str> = running.iter().copied().filter(|name| name.starts_with(kind)).collect();
+        // One of two, so that the other can take over; and a server, which nobody takes over.
+        let may_freeze = of_kind.len() == fleet.names().iter().filter(|name| name.starts_with(kind)).count();
+        let among = if of_kind.is_empty() { running } else { of_kind };
+        let Some(victim) = among.choose(random).copied() else { continue };
+        if may_freeze && random.random_range(0..FROZEN_ONE_IN) == 0 {
+            fleet.freeze(victim, Duration::from_millis(random.random_range(freeze_of(kind))));
         } else {
-            let kind = KINDS.choose(random).unwrap();
-            let running = fleet.running();
-            let of_kind: Vec<&str> = running.iter().copied().filter(|name| name.starts_with(kind)).collect();
-            let among = if of_kind.is_empty() { running } else { of_kind };
-            among.choose(random).copied().into_iter().collect()
-        };
-        for (victim, pause) in victims.into_iter().zip(pauses) {
-            fleet.kill(victim, pause);
+            fleet.kill(victim, Duration::from_millis(random.random_range(BEFORE_A_START)));
         }
     }
 }
@@ -356,10 +373,10 @@ async fn kills_of_every_process_and_server_lose_nothing_and_double_nothing() {
     println!("the slowest request took {slowest:.1?} and {} tries", story.len());
     let refused: usize = clients.iter().map(|client| client.refused).sum();
     println!(
-        "{} kills in {faults_took:.1?}: {:?}; {} requests acknowledged in {tries} tries, {candidates} candidates, {refused} refused by \
+        "{} kills in {faults_took:.1?} (killed, frozen): {:?}; {} requests acknowledged in {tries} tries, {candidates} candidates, {refused} refused by \
         the plan, {} events; settled {settled:.1?} after the last; {} processes gave up for want of a server",
         kills(),
-        fleet.kills(),
+        fleet.faults(),
         acknowledged.load(Ordering::SeqCst),
         history.len(),
         fleet.ended_by_themselves().len(),

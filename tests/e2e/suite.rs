@@ -32,6 +32,10 @@ const NOT_AGAIN: &[&str] = &[
     "processes::",
     "apart::",
     "outages::",
+    "frozen::",
+    "crew::",
+    "lost_message::",
+    "unknown_outcome::",
     "rolling::",
 ];
 

@@ -1,5 +1,5 @@
 //! The product in many processes over servers of its own, each of which can be killed in the middle of whatever it does
-//! and is started again, as an init system would.
+//! and is started again, as an init system would; or is stopped there for a while, and goes on.
 
 use std::{
     fmt::{self, Write as _},
@@ -57,10 +57,43 @@ type Ends = Arc<Mutex<Vec<String>>>;
 /// A thread that owns one process or server, and starts it again whenever it is gone.
 struct Keeper {
     name: &'static str,
-    orders: Option<Sender<Duration>>,
-    runs: Arc<AtomicBool>,
-    kills: Arc<AtomicUsize>,
+    orders: Option<Sender<Order>>,
+    state: Arc<State>,
     thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone, Copy)]
+enum Order {
+    /// SIGKILL; it is started again after this.
+    Kill(Duration),
+    /// SIGSTOP; it goes on after this.
+    Freeze(Duration),
+}
+
+#[derive(Default)]
+struct State {
+    runs: AtomicBool,
+    kills: AtomicUsize,
+    freezes: AtomicUsize,
+}
+
+impl State {
+    fn note(&self, order: Order) {
+        let count = if matches!(order, Order::Kill(_)) { &self.kills } else { &self.freezes };
+        count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_up(&self, up: bool) {
+        self.runs.store(up, Ordering::SeqCst);
+    }
+}
+
+/// What can be done to a server.
+struct Acts<S> {
+    kill: fn(&S),
+    start: fn(&S),
+    freeze: fn(&S),
+    resume: fn(&S),
 }
 
 impl Fleet {
@@ -86,8 +119,10 @@ impl Fleet {
             }
             keepers.push(Keeper::of_process(name, verb, &home, environment, &ends));
         }
-        keepers.push(Keeper::of_server(POSTGRES, Arc::clone(&postgres), Postgres::kill, Postgres::start));
-        keepers.push(Keeper::of_server(NATS, Arc::clone(&nats), Nats::kill, Nats::start));
+        let (kill, start, freeze, resume) = (Postgres::kill, Postgres::start, Postgres::pause, Postgres::resume);
+        keepers.push(Keeper::of_server(POSTGRES, Arc::clone(&postgres), Acts { kill, start, freeze, resume }));
+        let (kill, start, freeze, resume) = (Nats::kill, Nats::start, Nats::pause, Nats::resume);
+        keepers.push(Keeper::of_server(NATS, Arc::clone(&nats), Acts { kill, start, freeze, resume }));
         let fleet = Self { keepers, home, database, postgres, nats, addresses, ends };
         for gateway in &fleet.addresses {
             fleet.log_of(PROCESSES[0].0).until_blocking(&format!("{gateway} listens"), || {
@@ -104,20 +139,31 @@ impl Fleet {
 
     /// Names of what runs at the moment.
     pub fn running(&self) -> Vec<&'static str> {
-        let running = self.keepers.iter().filter(|keeper| keeper.runs.load(Ordering::SeqCst));
+        let running = self.keepers.iter().filter(|keeper| keeper.state.runs.load(Ordering::SeqCst));
         running.map(|keeper| keeper.name).collect()
     }
 
     /// SIGKILL; it is started again after `pause`.
     pub fn kill(&self, name: &str, pause: Duration) {
-        let keeper = self.keepers.iter().find(|keeper| keeper.name == name).expect("one of the fleet");
-        keeper.runs.store(false, Ordering::SeqCst);
-        keeper.orders.as_ref().expect("it is kept").send(pause).expect("its keeper lives");
+        self.order(name, Order::Kill(pause));
     }
 
-    /// Kills by name.
-    pub fn kills(&self) -> Vec<(&'static str, usize)> {
-        self.keepers.iter().map(|keeper| (keeper.name, keeper.kills.load(Ordering::SeqCst))).collect()
+    /// SIGSTOP, and SIGCONT after `pause`: in the middle of whatever it did.
+    pub fn freeze(&self, name: &str, pause: Duration) {
+        self.order(name, Order::Freeze(pause));
+    }
+
+    fn order(&self, name: &str, order: Order) {
+        let keeper = self.keepers.iter().find(|keeper| keeper.name == name).expect("one of the fleet");
+        keeper.state.is_up(false);
+        keeper.orders.as_ref().expect("it is kept").send(order).expect("its keeper lives");
+    }
+
+    /// Kills and freezes by name.
+    pub fn faults(&self) -> Vec<(&'static str, usize, usize)> {
+        let count = |count: &AtomicUsize| count.load(Ordering::SeqCst);
+        let of = |keeper: &Keeper| (keeper.name, count(&keeper.state.kills), count(&keeper.state.freezes));
+        self.keepers.iter().map(of).collect()
     }
 
     /// Processes that ended although nobody killed them, with the last line that each said.
@@ -218,29 +264,36 @@ impl Keeper {
         environment: Vec<(String, String)>,
         ends: &Ends,
     ) -> Self {
-        let (orders, received) = mpsc::channel::<Duration>();
-        let (runs, kills) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (is_up, counted, ends, home) = (Arc::clone(&runs), Arc::clone(&kills), Arc::clone(ends), Arc::clone(home));
+        let (orders, received) = mpsc::channel::<Order>();
+        let state = Arc::<State>::default();
+        let (known, ends, home) = (Arc::clone(&state), Arc::clone(ends), Arc::clone(home));
         let thread = thread::spawn(move || {
             let environment: Vec<(&str, &str)> =
                 environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let start = || {
                 let process = home.run_into(name, verb, &environment);
-                is_up.store(true, Ordering::SeqCst);
+                known.is_up(true);
                 process
             };
             let mut process: Server = start();
             loop {
                 match received.recv_timeout(LOOK) {
-                    Ok(pause) => {
+                    Ok(order @ Order::Kill(pause)) => {
                         process.kill();
-                        counted.fetch_add(1, Ordering::SeqCst);
+                        known.note(order);
                         thread::sleep(pause); // the pause of an init system, not a wait for anything
                         process = start();
                     }
+                    Ok(order @ Order::Freeze(pause)) => {
+                        process.freeze();
+                        known.note(order);
+                        thread::sleep(pause); // the length of the fault
+                        process.resume();
+                        known.is_up(true);
+                    }
                     Err(RecvTimeoutError::Timeout) => {
                         if let Some(status) = process.ended() {
-                            is_up.store(false, Ordering::SeqCst);
+                            known.is_up(false);
                             let log = home.log_called(name).text();
                             let last = log.lines().last().unwrap_or_default();
                             let end = format!("{name} ended with {status}: {last}");
@@ -253,29 +306,29 @@ impl Keeper {
                 }
             }
         });
-        Self { name, orders: Some(orders), runs, kills, thread: Some(thread) }
+        Self { name, orders: Some(orders), state, thread: Some(thread) }
     }
 
     /// Of a server that runs.
-    fn of_server<S: Send + Sync + 'static>(
-        name: &'static str,
-        server: Arc<S>,
-        kill: impl Fn(&S) + Send + 'static,
-        start: impl Fn(&S) + Send + 'static,
-    ) -> Self {
-        let (orders, received) = mpsc::channel::<Duration>();
-        let (runs, kills) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
-        let (is_up, counted) = (Arc::clone(&runs), Arc::clone(&kills));
+    fn of_server<S: Send + Sync + 'static>(name: &'static str, server: Arc<S>, acts: Acts<S>) -> Self {
+        let (orders, received) = mpsc::channel::<Order>();
+        let state = Arc::<State>::default();
+        state.is_up(true);
+        let known = Arc::clone(&state);
         let thread = thread::spawn(move || {
-            for pause in received {
-                kill(&server);
-                counted.fetch_add(1, Ordering::SeqCst);
+            for order in received {
+                let (begin, pause, end) = match order {
+                    Order::Kill(pause) => (acts.kill, pause, acts.start),
+                    Order::Freeze(pause) => (acts.freeze, pause, acts.resume),
+                };
+                begin(&server);
+                known.note(order);
                 thread::sleep(pause); // as above
-                start(&server);
-                is_up.store(true, Ordering::SeqCst);
+                end(&server);
+                known.is_up(true);
             }
         });
-        Self { name, orders: Some(orders), runs, kills, thread: Some(thread) }
+        Self { name, orders: Some(orders), state, thread: Some(thread) }
     }
 }
 
