@@ -143,7 +143,8 @@ fn subscription() -> impl Strategy<Value = SubscriptionEvent> {
         (plan(), moment(), text(), any::<bool>()).prop_map(|(plan, effective_at, reason, by_provider)| {
             SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider }
         }),
-        text().prop_map(|reason| SubscriptionEvent::PlanChangeWithdrawn { reason }),
+        (text(), any::<bool>())
+            .prop_map(|(reason, by_provider)| SubscriptionEvent::PlanChangeWithdrawn { reason, by_provider }),
         text().prop_map(|customer| SubscriptionEvent::CustomerLinked { customer }),
         (any::<u128>(), plan(), text(), text()).prop_map(|(order, plan, price, payment_method)| {
             SubscriptionEvent::PlanOrdered { order: Uuid::from_u128(order), plan, price, payment_method }

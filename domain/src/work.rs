@@ -166,10 +166,11 @@ pub fn asked_by(subject: Uuid, event: &Event) -> Vec<Asked> {
                 return asked;
             }
             SubscriptionEvent::PlanChanged { by_provider: false, .. }
-            | SubscriptionEvent::PlanChangeWithdrawn { .. } => Task::InformProvider,
+            | SubscriptionEvent::PlanChangeWithdrawn { by_provider: false, .. } => Task::InformProvider,
             SubscriptionEvent::PlanOrdered { .. } => Task::PlaceOrder,
             SubscriptionEvent::SubscriptionStarted { .. }
             | SubscriptionEvent::PlanChanged { by_provider: true, .. }
+            | SubscriptionEvent::PlanChangeWithdrawn { by_provider: true, .. }
             | SubscriptionEvent::CustomerLinked { .. }
             | SubscriptionEvent::OrderDeclined { .. }
             | SubscriptionEvent::ProviderInformed {}
@@ -227,7 +228,11 @@ mod tests {
                 "RubricRecorded" => Some(Task::ScoreWaiting),
                 "RubricFailed" => Some(Task::FailWaiting),
                 "JobDeleted" => Some(Task::DeleteCandidates),
-                "PlanChanged" if sample.payload["PlanChanged"]["by_provider"] == json!(true) => None,
+                "PlanChanged" | "PlanChangeWithdrawn"
+                    if sample.payload[&sample.event_type]["by_provider"] == json!(true) =>
+                {
+                    None
+                }
                 "PlanChangeScheduled" => continue, // asks for two; below
                 "PlanChanged" | "PlanChangeWithdrawn" => Some(Task::InformProvider),
                 "PlanOrdered" => Some(Task::PlaceOrder),
@@ -297,7 +302,7 @@ mod tests {
             asked.into_iter().map(|asked| (asked.task, asked.due)).collect::<Vec<_>>()
         };
         let due = (Task::ApplyScheduledChange, Some(effective_at));
-        assert_eq!(asked(true), [due.clone()]);
+        assert_eq!(asked(true), vec![due.clone()]);
         assert_eq!(asked(false), [due, (Task::InformProvider, None)]);
     }
 

@@ -118,12 +118,12 @@ pub async fn notices_in_any_order_lead_to_what_is_true(store: Store) {
 
     let mut notices = vec![];
     let steps: [(&str, &dyn Fn()); 5] = [
-        ("invoice.payment_failed", &|| provider.change(&id, |sub| sub.status = "past_due".to_owned())),
-        ("invoice.payment_succeeded", &|| provider.change(&id, |sub| sub.status = "active".to_owned())),
+        ("invoice.payment_failed", &|| provider.change(&id, |sub| "past_due".clone_into(&mut sub.status))),
+        ("invoice.payment_succeeded", &|| provider.change(&id, |sub| "active".clone_into(&mut sub.status))),
         ("customer.subscription.updated", &|| {
-            provider.change(&id, |sub| sub.items[0].price = "price_large".to_owned());
+            provider.change(&id, |sub| "price_large".clone_into(&mut sub.items[0].price));
         }),
-        ("customer.subscription.deleted", &|| provider.change(&id, |sub| sub.status = "canceled".to_owned())),
+        ("customer.subscription.deleted", &|| provider.change(&id, |sub| "canceled".clone_into(&mut sub.status))),
         ("customer.subscription.created", &|| {
             provider.add_subscription(&customer, "price_large", "active");
         }),
@@ -168,7 +168,7 @@ pub async fn a_notice_that_cannot_be_followed_is_given_up_and_redriven(store: St
     let crew = Crew::at_work(&store, &ports);
     let (tenant, customer, id) = paying(&store, &provider, "small").await;
     provider.down(true);
-    provider.change(&id, |sub| sub.items[0].price = "price_large".to_owned());
+    provider.change(&id, |sub| "price_large".clone_into(&mut sub.items[0].price));
     let notice = notify(&store, "customer.subscription.updated", &customer).await;
     until("the notice waits for the provider", async || {
         let items = operations::items(&store.queue, Some(Lane::Webhook), false, 10).await.unwrap();
@@ -201,7 +201,7 @@ pub async fn a_customer_is_known_by_its_metadata_and_after_a_pause(store: Store)
     let crew = Crew::at_work(&store, &ports);
     let (tenant, customer, id) = paying(&store, &provider, "small").await;
 
-    provider.change(&id, |sub| sub.status = "canceled".to_owned());
+    provider.change(&id, |sub| "canceled".clone_into(&mut sub.status));
     notify(&store, "customer.subscription.deleted", &customer).await;
     until_all_is_done(&store).await;
     let between = state(&store, &tenant).await;
@@ -342,7 +342,7 @@ pub async fn a_cancellation_ends_with_the_paid_time_and_can_be_taken_back(store:
 
     subscription::cancel(&store.bus, tenant.context(), terms("free")).await.unwrap();
     until_all_is_done(&store).await;
-    provider.change(&id, |sub| sub.status = "canceled".to_owned());
+    provider.change(&id, |sub| "canceled".clone_into(&mut sub.status));
     notify(&store, "customer.subscription.deleted", &customer).await;
     until_all_is_done(&store).await;
     let after = state(&store, &tenant).await;
@@ -379,7 +379,7 @@ pub async fn whoever_does_not_pay_takes_in_nothing_after_the_time_of_grace(store
     let crew = Crew::at_work(&store, &ports);
     let (tenant, customer, id) = paying(&store, &provider, "small").await;
     let job = stage::job(&store, &tenant).await;
-    provider.change(&id, |sub| sub.status = "past_due".to_owned());
+    provider.change(&id, |sub| "past_due".clone_into(&mut sub.status));
     notify(&store, "invoice.payment_failed", &customer).await;
     until_all_is_done(&store).await;
 
@@ -393,7 +393,7 @@ pub async fn whoever_does_not_pay_takes_in_nothing_after_the_time_of_grace(store
     let refused = refused.await.unwrap_err();
     assert!(matches!(refused, CommandError::Subscription(SubscriptionError::NotInGoodStanding(_))), "{refused:?}");
 
-    provider.change(&id, |sub| sub.status = "active".to_owned());
+    provider.change(&id, |sub| "active".clone_into(&mut sub.status));
     notify(&store, "invoice.payment_succeeded", &customer).await;
     until_all_is_done(&store).await;
     let paid = Context { at: Utc::now() + TimeDelta::days(8), ..tenant.context() };

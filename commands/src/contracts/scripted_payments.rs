@@ -212,7 +212,7 @@ impl Payments for ScriptedPayments {
     }
 
     async fn cancel(&self, subscription: &str, key: Uuid) -> Result<PaidSubscription, PaymentsError> {
-        self.changed(key, "cancel", subscription, |subscription| subscription.status = "canceled".to_owned())
+        self.changed(key, "cancel", subscription, |subscription| "canceled".clone_into(&mut subscription.status))
     }
 
     async fn checkout(&self, order: &Order, _: Uuid) -> Result<String, PaymentsError> {

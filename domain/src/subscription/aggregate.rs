@@ -3,9 +3,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    ApplyScheduledChange, ChangePlan, DeclineOrder, LinkCustomer, NoteProviderInformed, OrderPlan, Paid, PlanTerms,
-    RecordProviderState, SchedulePlanChange, Scheduled, StartSubscription, SubscriptionCommand, SubscriptionEvent,
-    SubscriptionStatus, WithdrawPlanChange,
+    ApplyScheduledChange, ChangePlan, DeclineOrder, DeclinePlanChange, LinkCustomer, NoteProviderInformed, OrderPlan,
+    Paid, PlanTerms, RecordProviderState, SchedulePlanChange, Scheduled, StartSubscription, SubscriptionCommand,
+    SubscriptionEvent, SubscriptionStatus, WithdrawPlanChange,
 };
 use crate::period::Period;
 
@@ -66,6 +66,12 @@ pub struct Subscription {
     pub order: Option<Order>,
     /// Something was decided that the payment provider has not been told.
     pub untold: bool,
+    /// Revision of the last decision of ours that concerns the provider.
+    pub decided: u64,
+    /// The plan that the provider's price stands for.
+    pub told: Option<PlanTerms>,
+    /// The plan that is paid for now.
+    pub paid_for: Option<PlanTerms>,
     /// Events so far.
     pub revision: u64,
 }
@@ -92,6 +98,7 @@ impl Subscription {
             SubscriptionCommand::OrderPlan(command) => self.order_plan(command),
             SubscriptionCommand::DeclineOrder(command) => Ok(self.decline_order(command)),
             SubscriptionCommand::NoteProviderInformed(command) => Ok(self.note_informed(command)),
+            SubscriptionCommand::DeclinePlanChange(command) => Ok(self.decline_plan_change(command)),
             SubscriptionCommand::RecordProviderState(command) => self.record_provider_state(command),
         }
     }
@@ -108,6 +115,14 @@ impl Subscription {
     pub fn plan_at(&self, at: DateTime<Utc>) -> &PlanTerms {
         match &self.scheduled {
             Some(scheduled) if scheduled.effective_at <= at => &scheduled.plan,
+            _ => &self.plan,
+        }
+    }
+
+    /// The plan that the provider is to have: what it invoices next.
+    pub fn wanted(&self, free: &str) -> &PlanTerms {
+        match &self.scheduled {
+            Some(scheduled) if scheduled.plan.code != free => &scheduled.plan,
             _ => &self.plan,
         }
     }
@@ -166,7 +181,7 @@ impl Subscription {
 
     fn withdraw(&self, WithdrawPlanChange { reason }: WithdrawPlanChange) -> Vec<SubscriptionEvent> {
         match self.scheduled {
-            Some(_) => vec![SubscriptionEvent::PlanChangeWithdrawn { reason }],
+            Some(_) => vec![SubscriptionEvent::PlanChangeWithdrawn { reason, by_provider: false }],
             None => vec![],
         }
     }
@@ -207,8 +222,20 @@ impl Subscription {
     }
 
     fn note_informed(&self, command: NoteProviderInformed) -> Vec<SubscriptionEvent> {
-        let is_current = command.revision == self.revision;
-        if self.untold && is_current { vec![SubscriptionEvent::ProviderInformed {}] } else { vec![] }
+        let is_all = self.decided <= command.revision;
+        if self.untold && is_all { vec![SubscriptionEvent::ProviderInformed {}] } else { vec![] }
+    }
+
+    fn decline_plan_change(&self, command: DeclinePlanChange) -> Vec<SubscriptionEvent> {
+        let DeclinePlanChange { revision, reason } = command;
+        let Some(plan) = self.paid_for.clone().filter(|_| self.untold && self.decided <= revision) else {
+            return vec![];
+        };
+        let mut events = vec![SubscriptionEvent::ProviderInformed {}];
+        if plan != self.plan {
+            events.push(self.changed(plan, reason, true));
+        }
+        events
     }
 
     /// What the provider says counts for status and payment. For the plan it counts where its price has changed, and
@@ -242,17 +269,40 @@ impl Subscription {
             before?; // a plan that an operator gave to somebody who pays nothing stays
             return (self.plan.code != command.free.code).then(|| self.changed(command.free, ENDED.to_owned(), true));
         };
-        let is_new = before.is_none_or(|before| before.price != now.price);
-        let plan = command.plan.filter(|plan| is_new && plan.code != self.plan.code)?;
-        if self.untold && before.is_some() || self.scheduled.as_ref().is_some_and(|to| to.plan.code == plan.code) {
+        if self.untold && before.is_some() {
             return None;
         }
-        if before.is_some() && plan.takes_less_than(&self.plan) {
-            let effective_at = command.period_end;
-            let reason = CHANGED_THERE.to_owned();
-            return Some(SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider: true });
+        let is_new = before.is_none_or(|before| before.price != now.price);
+        let other = command.plan.clone().filter(|plan| is_new && !plan.is_same_plan_as(&self.plan));
+        let reason = CHANGED_THERE.to_owned();
+        match other {
+            Some(plan) if self.scheduled.as_ref().is_some_and(|to| to.plan.is_same_plan_as(&plan)) => None,
+            Some(plan) if before.is_some() && plan.takes_less_than(&self.plan) => {
+                let effective_at = command.period_end;
+                Some(SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider: true })
+            }
+            Some(plan) => Some(self.changed(plan, reason, true)),
+            None => self.follow_end(before, now, command),
         }
-        Some(self.changed(plan, CHANGED_THERE.to_owned(), true))
+    }
+
+    /// A subscription that was canceled there, or is to go on after all.
+    fn follow_end(&self, before: Option<&Paid>, now: &Paid, command: RecordProviderState) -> Option<SubscriptionEvent> {
+        let ends = |paid: &Paid| paid.cancel_at_period_end;
+        if before.is_some_and(ends) == ends(now) {
+            return None;
+        }
+        let is_scheduled = self.scheduled.as_ref().is_some_and(|to| to.plan.code == command.free.code);
+        let reason = CHANGED_THERE.to_owned();
+        match (ends(now), is_scheduled) {
+            (true, false) => {
+                let effective_at = now.period_end.unwrap_or(command.period_end);
+                let plan = command.free;
+                Some(SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider: true })
+            }
+            (false, true) => Some(SubscriptionEvent::PlanChangeWithdrawn { reason, by_provider: true }),
+            (true, true) | (false, false) => None,
+        }
     }
 
     fn evolve(&mut self, event: SubscriptionEvent) {
@@ -263,17 +313,24 @@ impl Subscription {
                 self.anchor = Some(anchor);
             }
             SubscriptionEvent::PlanChanged { plan, by_provider, .. } => {
+                if by_provider {
+                    self.told = Some(plan.clone());
+                    self.paid_for = Some(plan.clone());
+                }
                 self.plan = plan;
                 self.scheduled = None;
-                self.untold |= !by_provider && self.paid.is_some();
+                self.decide_here(!by_provider);
             }
             SubscriptionEvent::PlanChangeScheduled { plan, effective_at, by_provider, .. } => {
+                if by_provider && plan.price.is_some() {
+                    self.told = Some(plan.clone());
+                }
                 self.scheduled = Some(Scheduled { plan, effective_at });
-                self.untold |= !by_provider && self.paid.is_some();
+                self.decide_here(!by_provider);
             }
-            SubscriptionEvent::PlanChangeWithdrawn { .. } => {
+            SubscriptionEvent::PlanChangeWithdrawn { by_provider, .. } => {
                 self.scheduled = None;
-                self.untold |= self.paid.is_some();
+                self.decide_here(!by_provider);
             }
             SubscriptionEvent::CustomerLinked { customer } => self.customer = Some(customer),
             SubscriptionEvent::PlanOrdered { order, plan, price, payment_method } => {
@@ -282,10 +339,17 @@ impl Subscription {
             SubscriptionEvent::OrderDeclined { code, reason, .. } => {
                 self.end_order(OrderOutcome::Declined { code, reason });
             }
-            SubscriptionEvent::ProviderInformed {} => self.untold = false,
+            SubscriptionEvent::ProviderInformed {} => {
+                self.untold = false;
+                let next = self.scheduled.as_ref().map(|to| &to.plan).filter(|plan| plan.price.is_some());
+                self.told = Some(next.unwrap_or(&self.plan).clone());
+                self.paid_for = Some(self.plan.clone());
+            }
             SubscriptionEvent::ProviderStateRecorded { paid } => {
                 if paid.as_ref().is_some_and(|paid| paid.status.holds_plan()) {
                     self.end_order(OrderOutcome::Accepted);
+                } else {
+                    self.untold = false; // there is nobody to be told
                 }
                 self.paid = paid;
             }
@@ -293,6 +357,13 @@ impl Subscription {
                 self.status = status;
                 self.grace_until = grace_until;
             }
+        }
+    }
+
+    fn decide_here(&mut self, is_ours: bool) {
+        if is_ours && self.paid.is_some() {
+            self.untold = true;
+            self.decided = self.revision;
         }
     }
 

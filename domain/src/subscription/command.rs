@@ -14,6 +14,7 @@ pub enum SubscriptionCommand {
     OrderPlan(OrderPlan),
     DeclineOrder(DeclineOrder),
     NoteProviderInformed(NoteProviderInformed),
+    DeclinePlanChange(DeclinePlanChange),
     RecordProviderState(RecordProviderState),
 }
 
@@ -77,6 +78,14 @@ pub struct NoteProviderInformed {
     pub revision: u64,
 }
 
+/// The plan in force is not paid for: back to the one that is.
+#[derive(Clone, Debug)]
+pub struct DeclinePlanChange {
+    /// Of the state that was not paid for; what was decided since stands.
+    pub revision: u64,
+    pub reason: String,
+}
+
 /// What the provider said when it was asked in the state of event number `revision`.
 #[derive(Clone, Debug)]
 pub struct RecordProviderState {
@@ -113,5 +122,6 @@ into_command!(
     OrderPlan,
     DeclineOrder,
     NoteProviderInformed,
+    DeclinePlanChange,
     RecordProviderState
 );

@@ -27,14 +27,18 @@ pub enum SubscriptionEvent {
         by_provider: bool,
     },
     /// What was scheduled does not come.
-    PlanChangeWithdrawn { reason: String },
+    PlanChangeWithdrawn {
+        reason: String,
+        #[serde(default)]
+        by_provider: bool,
+    },
     /// Kept for ever: whoever pays is known again after any pause.
     CustomerLinked { customer: String },
     /// To be paid by `payment_method`, the provider's id of a card or the like.
     PlanOrdered { order: Uuid, plan: PlanTerms, price: String, payment_method: String },
     /// Nothing has changed by it.
     OrderDeclined { order: Uuid, code: Option<String>, reason: String },
-    /// Everything that was decided so far has reached the payment provider, or needs nothing there.
+    /// What was decided so far has reached the payment provider.
     ProviderInformed {},
     /// What the payment provider says of the tenant's subscription; `None`: there is none any more.
     ProviderStateRecorded { paid: Option<Paid> },

@@ -14,8 +14,8 @@ mod tests;
 
 pub use aggregate::{Order, OrderOutcome, Subscription, SubscriptionError};
 pub use command::{
-    ApplyScheduledChange, ChangePlan, DeclineOrder, LinkCustomer, NoteProviderInformed, OrderPlan, RecordProviderState,
-    SchedulePlanChange, StartSubscription, SubscriptionCommand, WithdrawPlanChange,
+    ApplyScheduledChange, ChangePlan, DeclineOrder, DeclinePlanChange, LinkCustomer, NoteProviderInformed, OrderPlan,
+    RecordProviderState, SchedulePlanChange, StartSubscription, SubscriptionCommand, WithdrawPlanChange,
 };
 pub use event::SubscriptionEvent;
 pub use terms::{Interval, Paid, PlanTerms, Price, Scheduled, SubscriptionStatus};

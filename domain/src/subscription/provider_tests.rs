@@ -46,6 +46,7 @@ fn paid(price: &str, status: SubscriptionStatus) -> Paid {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "there may be none where it is said")]
 fn active(price: &str) -> Option<Paid> {
     Some(paid(price, SubscriptionStatus::Active))
 }
@@ -88,8 +89,9 @@ fn told(history: &[SubscriptionEvent], paid: Option<Paid>) -> SubscriptionComman
     RecordProviderState { revision, paid, plan, free, at, period_end, grace_until: grace() }.into()
 }
 
-fn then(history: Vec<SubscriptionEvent>, paid: Option<Paid>) -> Vec<SubscriptionEvent> {
-    after::<Subscription>(history.clone()).decide(told(&history, paid)).unwrap()
+fn then(history: impl AsRef<[SubscriptionEvent]>, paid: Option<Paid>) -> Vec<SubscriptionEvent> {
+    let history = history.as_ref();
+    after::<Subscription>(history.to_vec()).decide(told(history, paid)).unwrap()
 }
 
 #[test]
@@ -208,7 +210,47 @@ fn the_provider_is_informed_of_the_state_it_was_told_and_not_of_a_later_one() {
     let history = [paying(), vec![changed("recruiter", professional(), false)]].concat();
     let informed = |revision| SubscriptionCommand::from(NoteProviderInformed { revision });
     given::<Subscription>(history.clone()).when(informed(3)).then_expect_events(vec![]);
+    given::<Subscription>(history.clone())
+        .when(informed(4))
+        .then_expect_events(vec![SubscriptionEvent::ProviderInformed {}]);
+    // What the provider says meanwhile is no decision of ours.
+    let history = [history, vec![recorded(active("price_2"))]].concat();
     given::<Subscription>(history).when(informed(4)).then_expect_events(vec![SubscriptionEvent::ProviderInformed {}]);
+}
+
+#[test]
+fn a_change_that_is_not_paid_is_taken_back() {
+    let history = [paying(), vec![changed("recruiter", professional(), false)]].concat();
+    let decline = |revision| DeclinePlanChange { revision, reason: "declined".to_owned() };
+    let back = SubscriptionEvent::PlanChanged {
+        from: "professional".to_owned(),
+        plan: recruiter(),
+        reason: "declined".to_owned(),
+        by_provider: true,
+    };
+    given::<Subscription>(history.clone())
+        .when(decline(4).into())
+        .then_expect_events(vec![SubscriptionEvent::ProviderInformed {}, back]);
+    given::<Subscription>(history).when(decline(3).into()).then_expect_events(vec![]);
+}
+
+#[test]
+fn a_cancellation_there_is_scheduled_here_and_can_be_taken_back_there() {
+    let ending = Some(Paid { cancel_at_period_end: true, ..paid("price_1", SubscriptionStatus::Active) });
+    let scheduled = SubscriptionEvent::PlanChangeScheduled {
+        plan: free(),
+        effective_at: march().end,
+        reason: "changed at the payment provider".to_owned(),
+        by_provider: true,
+    };
+    assert_eq!(then(paying(), ending.clone()), [recorded(ending.clone()), scheduled.clone()]);
+    let history = [paying(), vec![recorded(ending.clone()), scheduled]].concat();
+    assert_eq!(then(history.clone(), ending), []);
+    let withdrawn = SubscriptionEvent::PlanChangeWithdrawn {
+        reason: "changed at the payment provider".to_owned(),
+        by_provider: true,
+    };
+    assert_eq!(then(history, active("price_1")), [recorded(active("price_1")), withdrawn]);
 }
 
 #[test]
@@ -232,7 +274,7 @@ fn a_scheduled_change_comes_when_it_is_due_and_can_be_withdrawn() {
     let applied = SubscriptionEvent::PlanChanged { from, plan, by_provider, reason: "scheduled".to_owned() };
     given::<Subscription>(history.clone()).when(due.into()).then_expect_events(vec![applied]);
     let withdraw = || WithdrawPlanChange { reason: "asked".to_owned() };
-    let withdrawn = SubscriptionEvent::PlanChangeWithdrawn { reason: "asked".to_owned() };
+    let withdrawn = SubscriptionEvent::PlanChangeWithdrawn { reason: "asked".to_owned(), by_provider: false };
     given::<Subscription>(history.clone()).when(withdraw().into()).then_expect_events(vec![withdrawn.clone()]);
     let stay = ChangePlan { plan: recruiter(), reason: "asked".to_owned() };
     given::<Subscription>(history).when(stay.into()).then_expect_events(vec![withdrawn]);

@@ -34,6 +34,12 @@ pub enum Interval {
 }
 
 impl PlanTerms {
+    /// The same plan, paid in the same interval, whatever else was agreed.
+    pub fn is_same_plan_as(&self, other: &Self) -> bool {
+        let interval = |plan: &Self| plan.price.as_ref().map_or(Interval::Monthly, |price| price.interval);
+        self.code == other.code && interval(self) == interval(other)
+    }
+
     /// Takes fewer candidates a period than `other`.
     pub fn takes_less_than(&self, other: &Self) -> bool {
         match (self.monthly_limit, other.monthly_limit) {

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -80,9 +80,8 @@ impl Usage {
         u32::try_from(slots.saturating_add(self.adjusted).max(0)).unwrap_or(u32::MAX)
     }
 
-    /// Slots that are used for good, corrections included: what a metered plan bills. Negative when a correction came
-    /// before what it corrects.
-    fn billable(&self) -> i64 {
+    /// Slots that are used for good, corrections included: what a metered plan bills.
+    pub fn billable(&self) -> i64 {
         i64::try_from(self.committed.len()).unwrap_or(i64::MAX).saturating_add(self.adjusted)
     }
 
@@ -139,6 +138,9 @@ impl Usage {
         let included = i64::from(included?);
         let over = |billable: i64| billable.saturating_sub(included).max(0);
         let quantity = over(self.billable().saturating_add(change)) - over(self.billable());
+        let quantity = quantity.max(-self.metered); // nothing is given back that was not billed
+        // What comes after the end of the period is billed with it.
+        let at = self.period.map_or(at, |period| at.min(period.end - TimeDelta::seconds(1)));
         (quantity != 0).then_some(UsageEvent::OverageMetered { quantity, at })
     }
 
@@ -172,14 +174,13 @@ impl Usage {
         if command.reason.trim().is_empty() {
             return Err(UsageError::ReasonMissing);
         }
-        if i64::from(self.used()) + i64::from(command.delta) < 0 {
+        // What is only reserved may still be given back by itself.
+        if command.delta < 0 && self.billable() + i64::from(command.delta) < 0 {
             return Err(UsageError::BelowZero);
         }
         let mut events = self.open(&command.terms);
-        let (limit, included) = match events.is_empty() {
-            true => (self.limit, self.included),
-            false => (command.terms.limit, command.terms.included),
-        };
+        let (limit, included) =
+            if events.is_empty() { (self.limit, self.included) } else { (command.terms.limit, command.terms.included) };
         let used = i64::from(self.used()).saturating_add(i64::from(command.delta));
         events.push(UsageEvent::UsageAdjusted { delta: command.delta, reason: command.reason });
         events.extend(self.overage(i64::from(command.delta), included, command.at));
