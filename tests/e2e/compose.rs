@@ -272,7 +272,7 @@ async fn its_services_are_the_product_without_containers_too() {
             }
         }
     }
-    assert_eq!((gateways.len(), others.len()), (2, 13));
+    assert_eq!((gateways.len(), others.len()), (2, 14));
 
     // As a container's health check asks: 0 when it may be sent requests.
     let [one, other] = &gateways[..] else { panic!("two gateways") };
