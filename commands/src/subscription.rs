@@ -83,23 +83,25 @@ pub struct Changed {
 pub async fn move_to_plan(bus: &Bus, context: Context, plan: PlanTerms) -> Result<Committed<Changed>, CommandError> {
     bus.commit(context.in_turn(), move |unit| {
         let plan = plan.clone();
-        Box::pin(async move {
-            let (tenant, at) = (unit.tenant(), unit.at());
-            let before = unit.state::<Subscription>(tenant).await?;
-            before.require_paid()?;
-            before.require_good_standing(at)?;
-            let reason = "asked for by the tenant".to_owned();
-            if plan.takes_less_than(&before.plan) {
-                let effective_at = before.period(at)?.end;
-                unit.decide::<Subscription>(tenant, SchedulePlanChange { plan, effective_at, reason }).await?;
-            } else {
-                unit.decide::<Subscription>(tenant, ChangePlan { plan, reason }).await?;
-                bring_limit(unit).await?;
-            }
-            changed(unit).await
-        })
+        Box::pin(async move { move_to(unit, plan).await })
     })
     .await
+}
+
+async fn move_to(unit: &mut Unit, plan: PlanTerms) -> Result<Changed, CommandError> {
+    let (tenant, at) = (unit.tenant(), unit.at());
+    let before = unit.state::<Subscription>(tenant).await?;
+    before.require_paid()?;
+    before.require_good_standing(at)?;
+    let reason = "asked for by the tenant".to_owned();
+    if plan.takes_less_than(&before.plan) {
+        let effective_at = before.period(at)?.end;
+        unit.decide::<Subscription>(tenant, SchedulePlanChange { plan, effective_at, reason }).await?;
+    } else {
+        unit.decide::<Subscription>(tenant, ChangePlan { plan, reason }).await?;
+        bring_limit(unit).await?;
+    }
+    changed(unit).await
 }
 
 /// Ends what is paid with the time that is paid for; then the plan is `free`.
@@ -147,6 +149,34 @@ pub async fn order(bus: &Bus, context: Context, command: OrderPlan) -> Result<Co
             let (tenant, order) = (unit.tenant(), command.order);
             unit.decide::<Subscription>(tenant, command).await?;
             Ok(order)
+        })
+    })
+    .await
+}
+
+/// What came of the wish for a plan, whether or not one is paid for already.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Subscribed {
+    /// The order's id.
+    Ordered(Uuid),
+    Changed,
+}
+
+/// Orders the plan, or takes to it whoever pays already.
+///
+/// # Errors
+/// Those of [`order`] and [`move_to_plan`].
+pub async fn subscribe(bus: &Bus, context: Context, command: OrderPlan) -> Result<Committed<Subscribed>, CommandError> {
+    bus.commit(context.in_turn(), move |unit| {
+        let command = command.clone();
+        Box::pin(async move {
+            let (tenant, order) = (unit.tenant(), command.order);
+            if unit.state::<Subscription>(tenant).await?.require_paid().is_ok() {
+                move_to(unit, command.plan).await?;
+                return Ok(Subscribed::Changed);
+            }
+            unit.decide::<Subscription>(tenant, command).await?;
+            Ok(Subscribed::Ordered(order))
         })
     })
     .await

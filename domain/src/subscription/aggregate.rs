@@ -235,24 +235,48 @@ impl Subscription {
         Ok(events)
     }
 
-    fn follow_plan(&self, paid: Option<&Paid>, command: RecordProviderState) -> Option<SubscriptionEvent> {
+    fn follow_plan(&self, paid: Option<&Paid>, command: RecordProviderState) -> Vec<SubscriptionEvent> {
         let held = |paid: &&Paid| paid.status.holds_plan();
         let (before, now) = (self.paid.as_ref().filter(held), paid.filter(held));
         let Some(now) = now else {
-            before?; // a plan that an operator gave to somebody who pays nothing stays
-            return (self.plan.code != command.free.code).then(|| self.changed(command.free, ENDED.to_owned(), true));
+            // A plan that an operator gave to somebody who pays nothing stays.
+            let ends = before.is_some() && self.plan.code != command.free.code;
+            return if ends { vec![self.changed(command.free, ENDED.to_owned(), true)] } else { vec![] };
         };
-        let is_new = before.is_none_or(|before| before.price != now.price);
-        let plan = command.plan.filter(|plan| is_new && plan.code != self.plan.code)?;
-        if self.untold && before.is_some() || self.scheduled.as_ref().is_some_and(|to| to.plan.code == plan.code) {
-            return None;
+        if self.untold && before.is_some() {
+            return vec![];
         }
-        if before.is_some() && plan.takes_less_than(&self.plan) {
-            let effective_at = command.period_end;
-            let reason = CHANGED_THERE.to_owned();
-            return Some(SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider: true });
+        let RecordProviderState { plan, free, period_end, .. } = command;
+        let is_scheduled = |plan: &PlanTerms| self.scheduled.as_ref().is_some_and(|to| to.plan.code == plan.code);
+        let schedule = |plan, effective_at| SubscriptionEvent::PlanChangeScheduled {
+            plan,
+            effective_at,
+            reason: CHANGED_THERE.to_owned(),
+            by_provider: true,
+        };
+        // What was agreed stays, where the plan stays.
+        let take_back = || self.changed(self.plan.clone(), CHANGED_THERE.to_owned(), true);
+        let mut events = vec![];
+        match plan.filter(|_| before.is_none_or(|before| before.price != now.price)) {
+            Some(plan) if plan.code == self.plan.code => {
+                events.extend(self.scheduled.is_some().then(take_back));
+            }
+            Some(plan) if is_scheduled(&plan) => {}
+            Some(plan) if before.is_some() && plan.takes_less_than(&self.plan) => {
+                events.push(schedule(plan, period_end))
+            }
+            Some(plan) => events.push(self.changed(plan, CHANGED_THERE.to_owned(), true)),
+            None => {}
         }
-        Some(self.changed(plan, CHANGED_THERE.to_owned(), true))
+        let was_ending = before.is_some_and(|before| before.cancel_at_period_end);
+        match (was_ending, now.cancel_at_period_end) {
+            (false, true) if !is_scheduled(&free) || !events.is_empty() => {
+                events.push(schedule(free, now.period_end.unwrap_or(period_end)));
+            }
+            (true, false) if is_scheduled(&free) && events.is_empty() => events.push(take_back()),
+            _ => {}
+        }
+        events
     }
 
     fn evolve(&mut self, event: SubscriptionEvent) {

@@ -11,8 +11,9 @@ fn period_end(subscription: &Value) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(subscription["current_period_end"].as_i64().unwrap()).unwrap()
 }
 
-fn time(value: &Value) -> DateTime<Utc> {
-    value.as_str().unwrap().parse().unwrap()
+/// To the second, as Stripe has it.
+fn time(value: &Value) -> i64 {
+    value.as_str().unwrap().parse::<DateTime<Utc>>().unwrap().timestamp()
 }
 
 /// Totals of the customer's invoices by reason.
@@ -69,8 +70,8 @@ async fn a_downgrade_waits_for_the_next_period_and_can_be_taken_back() {
     assert_eq!((&scheduled["new_plan"], &scheduled["new_limit"]), (&json!("starter"), &json!(100)));
     let seen = shop.until(&account, |seen| !seen["scheduled_change"].is_null()).await;
     assert_eq!((&seen["plan"], &seen["cancel_at_period_end"]), (&json!("professional"), &json!(false)));
-    assert_eq!(time(&scheduled["effective_date"]), period_end(&seen));
-    assert_eq!(time(&seen["scheduled_change"]["effective_date"]), period_end(&seen));
+    assert_eq!(time(&scheduled["effective_date"]), period_end(&seen).timestamp());
+    assert_eq!(time(&seen["scheduled_change"]["effective_date"]), period_end(&seen).timestamp());
     let day = period_end(&seen).format("%-d %B %Y");
     assert_eq!(told["message"], format!("You stay on the Professional plan until {day}, then Starter begins."));
     shop.settled().await;
@@ -174,7 +175,7 @@ async fn a_preview_says_what_a_change_costs_and_changes_nothing() {
     assert_eq!(lines.iter().map(|line| line["amount"].as_i64().unwrap()).sum::<i64>(), due, "{dearer}");
     let cheaper = preview("starter").await;
     assert_eq!((&cheaper["amount_due"], &cheaper["lines"]), (&json!(0), &json!([])));
-    assert_eq!(time(&cheaper["effective_date"]), period_end(&before.0));
+    assert_eq!(time(&cheaper["effective_date"]), period_end(&before.0).timestamp());
     shop.settled().await;
     assert_eq!((account.subscription().await, shop.there(&account)), before);
 }
@@ -200,4 +201,19 @@ async fn what_is_changed_in_stripes_portal_follows_the_same_rules() {
     let seen = change("price_small").await;
     assert_eq!(seen["scheduled_change"]["new_plan"], "small_business", "the last wish counts: {seen}");
     assert_eq!(prices(&shop.there(&account)), ["price_small"]);
+
+    let end = async |cancel: bool| {
+        shop.stripe.by_hand("POST", &format!("/v1/subscriptions/{id}"), &format!("cancel_at_period_end={cancel}"));
+        shop.deliver().await;
+        shop.settled().await;
+        account.subscription().await
+    };
+    let seen = end(true).await;
+    assert_eq!((&seen["plan"], &seen["cancel_at_period_end"]), (&json!("professional"), &json!(true)), "{seen}");
+    assert_eq!(time(&seen["scheduled_change"]["effective_date"]), period_end(&seen).timestamp());
+    let seen = end(false).await;
+    assert_eq!((&seen["cancel_at_period_end"], &seen["scheduled_change"]), (&json!(false), &Value::Null));
+    let is_ours = |call: &starscreen_tests::StripeCall| call.method == "POST" && call.path.ends_with(id);
+    let ours: Vec<_> = shop.stripe.calls("/v1/subscriptions/").into_iter().filter(is_ours).collect();
+    assert!(ours.is_empty(), "what was decided there is not decided again: {ours:?}");
 }

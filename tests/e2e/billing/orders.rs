@@ -43,7 +43,7 @@ const LIFE: [Step; 13] = [
     Status("active"),
 ];
 /// Webhooks that Stripe sends of it.
-const TOLD: usize = 21;
+const TOLD: usize = 22;
 
 fn take(stripe: &StripeServer, customer: &str, subscription: &mut String, step: Step) {
     let path = format!("/v1/subscriptions/{subscription}");

@@ -17,8 +17,13 @@ async fn a_card_buys_a_plan_whose_limit_is_in_force_at_once() {
     }
     account.upload(&job, &Resume::unique()).send().await.problem(402, "quota_exhausted");
 
-    let bought = shop.order(&account, "Starter").await.expect(200).json();
+    let answer = shop.order(&account, "Starter").await.expect(200);
+    let bought = answer.json();
     let there = shop.there(&account);
+    if answer.header("starscreen-read-model").is_empty() {
+        let seen = account.subscription().await;
+        assert_eq!((&seen["plan"], &seen["monthly_candidate_limit"]), (&json!("starter"), &json!(100)), "at once");
+    }
     let expected = json!({ "subscription_id": there["id"], "status": "active", "plan": "starter",
         "monthly_candidate_limit": 100 });
     assert_eq!(bought, expected);
