@@ -91,7 +91,8 @@ pub struct Dead {
 /// # Errors
 /// When the database fails.
 pub async fn lane_state(queue: &WorkQueue, lane: Lane) -> Result<LaneState, CommandError> {
-    const ITEMS: &str = "SELECT MIN(created_at_ms), CAST(COALESCE(SUM(attempts), 0) AS BIGINT),
+    // What is due at a time has waited since then.
+    const ITEMS: &str = "SELECT MIN(CASE WHEN lane = 'clock' THEN free_at_ms ELSE created_at_ms END), CAST(COALESCE(SUM(attempts), 0) AS BIGINT),
             (SELECT tried.last_error FROM work AS tried WHERE tried.lane = $1 AND tried.last_error IS NOT NULL
                 ORDER BY tried.attempts DESC, tried.id LIMIT 1)
         FROM work WHERE lane = $1";
@@ -106,7 +107,7 @@ pub async fn lane_state(queue: &WorkQueue, lane: Lane) -> Result<LaneState, Comm
     Ok(LaneState {
         lane,
         count: queue.count(lane).await?,
-        oldest: oldest_ms.and_then(DateTime::from_timestamp_millis),
+        oldest: oldest_ms.filter(|at_ms| *at_ms <= now).and_then(DateTime::from_timestamp_millis),
         attempts: attempts.unsigned_abs(),
         last_error,
         pause: queue.pause_of(lane).await?.filter(|pause| pause.holds_at(now)),

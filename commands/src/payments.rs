@@ -8,6 +8,7 @@ use starscreen_domain::{
     subscription::{LinkCustomer, Paid, RecordProviderState, Subscription, SubscriptionEvent, SubscriptionStatus},
     webhook::{ReceiveWebhook, RetryWebhook, Webhook},
 };
+use uuid::Uuid;
 
 use crate::{
     bus::{Bus, Committed, Context, Unit},
@@ -46,6 +47,11 @@ pub async fn retry_webhook(bus: &Bus, context: Context, id: WebhookId) -> Result
     .await
 }
 
+/// The key under which a tenant's customer is made at the provider: one, whoever asks.
+pub fn customer_key(tenant: TenantId) -> Uuid {
+    Uuid::new_v5(&tenant.0, b"customer")
+}
+
 /// Links the tenant with its customer at the provider, for ever.
 ///
 /// # Errors
@@ -76,6 +82,10 @@ impl Said {
     /// Of several subscriptions the one that gives most counts: a second one that is incomplete or over takes nothing
     /// away from the first.
     pub fn new(revision: u64, subscriptions: &[PaidSubscription]) -> Self {
+        let held = |subscription: &&PaidSubscription| SubscriptionStatus::of(&subscription.status).holds_plan();
+        if subscriptions.iter().filter(held).count() > 1 {
+            tracing::error!("a customer pays for several subscriptions; end all but one at the payment provider");
+        }
         let best = subscriptions.iter().max_by_key(|subscription| (weight(subscription), subscription.created));
         Self { revision, paid: best.and_then(paid) }
     }

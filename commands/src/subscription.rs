@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use starscreen_domain::{
     UsageId,
     subscription::{
-        ApplyScheduledChange, ChangePlan, OrderPlan, PlanTerms, SchedulePlanChange, Scheduled, Subscription,
-        SubscriptionError,
+        ApplyScheduledChange, ChangePlan, DeclinePlanChange, Interval, OrderPlan, PlanTerms, SchedulePlanChange,
+        Scheduled, Subscription, SubscriptionError,
     },
     usage::{AdjustUsage, ChangeLimit, PeriodTerms, Usage},
 };
@@ -83,23 +83,33 @@ pub struct Changed {
 pub async fn move_to_plan(bus: &Bus, context: Context, plan: PlanTerms) -> Result<Committed<Changed>, CommandError> {
     bus.commit(context.in_turn(), move |unit| {
         let plan = plan.clone();
-        Box::pin(async move {
-            let (tenant, at) = (unit.tenant(), unit.at());
-            let before = unit.state::<Subscription>(tenant).await?;
-            before.require_paid()?;
-            before.require_good_standing(at)?;
-            let reason = "asked for by the tenant".to_owned();
-            if plan.takes_less_than(&before.plan) {
-                let effective_at = before.period(at)?.end;
-                unit.decide::<Subscription>(tenant, SchedulePlanChange { plan, effective_at, reason }).await?;
-            } else {
-                unit.decide::<Subscription>(tenant, ChangePlan { plan, reason }).await?;
-                bring_limit(unit).await?;
-            }
-            changed(unit).await
-        })
+        Box::pin(async move { move_to(unit, plan).await })
     })
     .await
+}
+
+async fn move_to(unit: &mut Unit, plan: PlanTerms) -> Result<Changed, CommandError> {
+    let (tenant, at) = (unit.tenant(), unit.at());
+    let before = unit.state::<Subscription>(tenant).await?;
+    before.require_paid()?;
+    before.require_good_standing(at)?;
+    let reason = "asked for by the tenant".to_owned();
+    if plan.takes_less_than(&before.plan) {
+        let effective_at = end_of_paid_time(&before, at)?;
+        unit.decide::<Subscription>(tenant, SchedulePlanChange { plan, effective_at, reason }).await?;
+    } else {
+        unit.decide::<Subscription>(tenant, ChangePlan { plan, reason }).await?;
+        bring_limit(unit).await?;
+    }
+    changed(unit).await
+}
+
+/// When a smaller plan may begin: with the next period, and not before what is paid for a year is over.
+fn end_of_paid_time(before: &Subscription, at: DateTime<Utc>) -> Result<DateTime<Utc>, CommandError> {
+    let of_period = before.period(at)?.end;
+    let is_annual = before.plan.price.as_ref().is_some_and(|price| price.interval == Interval::Annual);
+    let paid_until = before.paid.as_ref().and_then(|paid| paid.period_end).filter(|_| is_annual);
+    Ok(paid_until.filter(|end| *end > of_period).unwrap_or(of_period))
 }
 
 /// Ends what is paid with the time that is paid for; then the plan is `free`.
@@ -136,6 +146,15 @@ pub(crate) async fn apply_scheduled(unit: &mut Unit) -> Result<(), CommandError>
     Ok(())
 }
 
+/// Takes back a change that was not paid, and its limit with it.
+pub(crate) async fn take_back(unit: &mut Unit, command: DeclinePlanChange) -> Result<(), CommandError> {
+    let tenant = unit.tenant();
+    if !unit.decide::<Subscription>(tenant, command).await?.is_empty() {
+        bring_limit(unit).await?;
+    }
+    Ok(())
+}
+
 /// Orders the first paid plan; the lane `billing` places the order with the payment provider. Answers the order's id.
 ///
 /// # Errors
@@ -147,6 +166,34 @@ pub async fn order(bus: &Bus, context: Context, command: OrderPlan) -> Result<Co
             let (tenant, order) = (unit.tenant(), command.order);
             unit.decide::<Subscription>(tenant, command).await?;
             Ok(order)
+        })
+    })
+    .await
+}
+
+/// What came of the wish for a plan, whether or not one is paid for already.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Subscribed {
+    /// The order's id.
+    Ordered(Uuid),
+    Changed,
+}
+
+/// Orders the plan, or takes to it whoever pays already.
+///
+/// # Errors
+/// Those of [`order`] and [`move_to_plan`].
+pub async fn subscribe(bus: &Bus, context: Context, command: OrderPlan) -> Result<Committed<Subscribed>, CommandError> {
+    bus.commit(context.in_turn(), move |unit| {
+        let command = command.clone();
+        Box::pin(async move {
+            let (tenant, order) = (unit.tenant(), command.order);
+            if unit.state::<Subscription>(tenant).await?.require_paid().is_ok() {
+                move_to(unit, command.plan).await?;
+                return Ok(Subscribed::Changed);
+            }
+            unit.decide::<Subscription>(tenant, command).await?;
+            Ok(Subscribed::Ordered(order))
         })
     })
     .await
@@ -164,7 +211,7 @@ pub struct Adjusted {
 pub enum Correction {
     /// Added to what is used; negative gives slots back.
     By(i32),
-    /// Nothing is used afterwards.
+    /// Nothing is used for good afterwards. What is only reserved is given back, or used, by itself.
     Reset,
 }
 
@@ -183,7 +230,7 @@ pub async fn adjust_usage(
         Box::pin(async move {
             let at = unit.at();
             let (usage_id, terms) = billing_period(unit).await?;
-            let used = unit.state::<Usage>(usage_id).await?.used();
+            let used = unit.state::<Usage>(usage_id).await?.billable().max(0);
             let delta = match correction {
                 Correction::By(delta) => delta,
                 Correction::Reset => i32::try_from(used).map_or(i32::MIN, |used| -used),

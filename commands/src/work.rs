@@ -115,6 +115,11 @@ const READY: &str = "WITH RECURSIVE tenants (tenant_id) AS (
         ORDER BY own.free_at_ms, own.id LIMIT $4)
     ORDER BY item.free_at_ms, item.id";
 
+/// Of what is due at a time: there is something for every tenant, and it does not matter who comes first.
+const DUE: &str = "SELECT id, urgent, tenant_id, subject, task, attempts, correlation_id, causation_id, created_at_ms,
+        failing_since_ms, last_error, free_at_ms, CAST(0 AS BIGINT) AS in_flight
+    FROM work WHERE lane = $1 AND urgent = $2 AND free_at_ms <= $3 ORDER BY free_at_ms, id LIMIT $4";
+
 const TAKE: &str = "UPDATE work SET lease = $1, free_at_ms = $2 WHERE id = $3 AND free_at_ms <= $4";
 
 struct Ready {
@@ -227,7 +232,8 @@ impl WorkQueue {
     /// The first `limit` items that may be claimed now, of each of the tenants whose turn it is.
     async fn ready(&self, lane: Lane, urgent: i64, limit: usize, now: i64) -> Result<Vec<Ready>, sqlx::Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.db.fetch(Scope::All, READY, vec![lane.name().into(), urgent.into(), now.into(), limit.into()]).await
+        let sql = if lane == Lane::Clock { DUE } else { READY };
+        self.db.fetch(Scope::All, sql, vec![lane.name().into(), urgent.into(), now.into(), limit.into()]).await
     }
 
     /// Gives an item back, to be tried again after `pause`. False when the lease was lost.

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod apart;
+mod billing;
 mod bombs;
 mod bulk;
 mod compose;

@@ -120,7 +120,10 @@ async fn our_own_reactions_cannot_be_purged_and_what_is_unknown_is_refused() {
     let said = app.operate(&["queue", "purge", "react", "--yes"]).refused();
     assert!(said.contains("lane react cannot be purged: its items are the product's own follow-ups"), "{said}");
     let said = app.operate(&["queue", "list", "celery"]).refused();
-    assert!(said.contains("\"celery\" is no lane; there are extract, rubric, score and react"), "{said}");
+    assert!(
+        said.contains("\"celery\" is no lane; there are extract, rubric, score, react, clock, billing and webhook"),
+        "{said}"
+    );
     app.operate(&["queue", "redrive", "celery"]).refused();
     assert_eq!(app.operate(&["queue", "redrive"]).succeeded().stdout, "nothing is dead there\n");
     assert_eq!(app.operate(&["queue", "list"]).succeeded().stdout, "no work is waiting\n");
@@ -131,17 +134,17 @@ async fn lanes_are_described_and_counted_for_people_and_for_programs() {
     let app = TestApp::start(&product_binary());
     let lanes = json_of(app.operate(&["queue", "registered", "--json"]));
     let names: Vec<&Value> = lanes.as_array().unwrap().iter().map(|lane| &lane["lane"]).collect();
-    assert_eq!(names, ["extract", "rubric", "score", "react"]);
+    assert_eq!(names, ["extract", "rubric", "score", "react", "clock", "billing", "webhook"]);
     assert!(lanes.as_array().unwrap().iter().all(|lane| lane["places"].as_u64().unwrap() > 0));
     let table = app.operate(&["queue", "registered"]).succeeded().stdout;
-    assert_eq!(table.lines().count(), 5, "{table}");
+    assert_eq!(table.lines().count(), 8, "{table}");
     let stats = app.operate(&["queue", "stats"]).succeeded().stdout;
     let heads: Vec<&str> = stats.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(heads[..8], ["lane", "ready", "leased", "waiting", "dead", "oldest", "tries", "paused"]);
-    assert_eq!(json_of(app.operate(&["queue", "stats", "--json"])).as_array().unwrap().len(), 4);
+    assert_eq!(json_of(app.operate(&["queue", "stats", "--json"])).as_array().unwrap().len(), 7);
     assert_eq!(
         json_of(app.operate(&["queue", "length", "--json"])),
-        json!({ "extract": 0, "rubric": 0, "score": 0, "react": 0 })
+        json!({ "extract": 0, "rubric": 0, "score": 0, "react": 0, "clock": 0, "billing": 0, "webhook": 0 })
     );
 }
 

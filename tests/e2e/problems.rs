@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use starscreen_tests::{Call, Form, PASSWORD, Resume, Shared, fixtures};
+use starscreen_tests::{Call, DECLINED_CARD, Form, PASSWORD, Resume, Shared, fixtures};
 use uuid::Uuid;
 
-use crate::product_binary;
+use crate::{billing::Shop, product_binary};
 
 static SERVER: Shared = Shared::new();
 
@@ -21,7 +21,8 @@ fn pages() -> BTreeSet<String> {
 
 #[tokio::test]
 async fn every_error_is_a_problem_with_its_status_and_sentence() {
-    let app = SERVER.app(&product_binary());
+    let shop = Shop::open_with(&[("STRIPE_GRACE_DAYS", "0")]);
+    let app = &shop.app;
     let account = app.client().account().await;
     let job = account.ready_job().await;
     let taken = account.upload(&job, &Resume::unique()).key("taken");
@@ -115,6 +116,22 @@ async fn every_error_is_a_problem_with_its_status_and_sentence() {
         "Monthly candidate limit reached (5/5). Please upgrade your plan or wait for next billing cycle."
     );
     seen.insert("quota_exhausted".to_owned());
+
+    let order = |card: &str| json!({ "tier": "starter", "payment_method_id": card });
+    let declined = account.post("subscriptions/create").json(&order(DECLINED_CARD)).send().await;
+    assert_eq!(declined.problem(400, "payment_declined"), "Your card was declined.");
+    let invalid = account.post("subscriptions/upgrade").query("new_tier", "gold").send().await;
+    assert_eq!(invalid.problem(400, "invalid_plan"), "Invalid tier: gold");
+    let unsigned = nobody.post("webhooks/stripe").body("application/json", "{}").send().await;
+    assert_eq!(unsigned.problem(400, "invalid_webhook"), "Missing Stripe signature");
+    let debtor = shop.subscriber("starter").await;
+    shop.stripe.set_status(&shop.subscription_of(&debtor), "past_due");
+    shop.deliver().await;
+    shop.until(&debtor, |seen| seen["status"] == "past_due").await;
+    let unpaid = debtor.post("jobs").json(&json!({ "title": "Engineer", "description": "Builds services in Rust" }));
+    let sentence = unpaid.send().await.problem(402, "payment_required");
+    assert_eq!(sentence, "Subscription is past_due. Please update your payment method.");
+    seen.extend(["payment_declined", "invalid_plan", "invalid_webhook", "payment_required"].map(str::to_owned));
     seen.extend(NOT_ON_DEMAND.iter().map(|code| (*code).to_owned()));
     assert_eq!(seen, pages(), "each problem needs a case here and a page in docs/errors");
 }

@@ -31,6 +31,7 @@ const NOT_AGAIN: &[&str] = &[
     "uploads::a_resume_whose_reader_is_killed",
     "processes::",
     "apart::",
+    "billing::gateways::",
     "outages::",
     "frozen::",
     "crew::",

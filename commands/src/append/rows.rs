@@ -237,7 +237,7 @@ async fn insert_work(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Resul
             work.correlation_id.into(),
             work.causation_id.into(),
             at_ms.into(),
-            work.asked.due.map_or(at_ms, |due| due.timestamp_millis().max(at_ms)).into(),
+            work.asked.due.map_or(at_ms, |due| (due.timestamp_millis() + 1).max(at_ms)).into(),
             0_i64.into(),
         ]);
     }

@@ -101,7 +101,9 @@ enum Announce {
 
 impl Announce {
     fn commits<'a>(&self, wakes: &Wakes, commits: impl Iterator<Item = (&'a Append, &'a Place)> + Clone) {
-        let lanes = commits.clone().flat_map(|(append, _)| &append.work).map(|work| work.asked.task.lane());
+        // What is due at a time is found by looking.
+        let now = commits.clone().flat_map(|(append, _)| &append.work).filter(|work| work.asked.due.is_none());
+        let lanes = now.map(|work| work.asked.task.lane());
         match self {
             Self::Here(head) => {
                 let newest = commits.filter_map(|(_, place)| if let Place::At(at) = place { Some(*at) } else { None });

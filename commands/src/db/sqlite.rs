@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_operations.sql"),
     include_str!("../../migrations/sqlite/0003_history.sql"),
     include_str!("../../migrations/sqlite/0004_outages.sql"),
+    include_str!("../../migrations/sqlite/0005_due_work.sql"),
 ];
 
 impl Db {

@@ -1,27 +1,36 @@
 //! What the payment provider is told: the worker of the lane `billing`. It is tried for as long as it takes: what was
 //! decided here is true, whether or not the provider can be reached.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use starscreen_domain::{
     Actor, EventId, TenantId,
     account::Account,
-    subscription::{DeclineOrder, NoteProviderInformed, OrderOutcome, PlanTerms, Subscription},
+    subscription::{
+        DeclineOrder, DeclinePlanChange, NoteProviderInformed, OrderOutcome, Subscription, SubscriptionError,
+    },
 };
 use uuid::Uuid;
 
-use super::{Budget, WorkError, Workers, on_behalf_of, report};
+use super::{Budget, LONGEST_PAUSE, WorkError, Workers, down_for, on_behalf_of, report};
 use crate::{
     bus::Context,
     catalog::FREE,
+    error::CommandError,
     payments::{self, Said},
-    ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Prices},
+    ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Prices, SubjectKey},
+    subscription,
     work::Claimed,
 };
 
 /// Minutes that a call keeps its key.
 const KEY_MINUTES: i64 = 15;
+/// How long an order is tried.
+const ORDER_LASTS: TimeDelta = TimeDelta::hours(1);
+/// From when on an outage holds the lane as a whole, and for how long at a time.
+const DOWN_AFTER: Duration = Duration::from_secs(20);
+const LANE_WAITS: Duration = Duration::from_secs(10);
 
 impl From<PaymentsError> for WorkError {
     fn from(error: PaymentsError) -> Self {
@@ -51,66 +60,77 @@ impl Workers {
             return self.done(item).await; // whoever pays nothing has nothing to be changed there
         };
         let payments = self.payments()?;
-        let all = self.asked(item, payments.subscriptions(customer)).await?;
-        if let Some(theirs) = all.iter().find(|theirs| theirs.id == paid.id && !is_over(theirs)) {
-            self.bring_about(item, theirs.clone(), &subscription).await?;
+        let all = payments.subscriptions(customer).await.map_err(|error| trouble(item, error))?;
+        let living: Vec<_> = all.into_iter().filter(|theirs| !is_over(theirs)).collect();
+        let revision = subscription.revision;
+        let brought = match living.iter().find(|theirs| theirs.id == paid.id) {
+            Some(theirs) => self.bring_about(item, theirs.clone(), &subscription).await,
+            None => Ok(()),
+        };
+        match brought {
+            Ok(()) => {
+                let told = NoteProviderInformed { revision };
+                self.bus
+                    .commit(on_behalf_of(item).in_turn(), move |unit| {
+                        Box::pin(async move {
+                            let tenant = unit.tenant();
+                            unit.decide::<Subscription>(tenant, told).await.map(drop)
+                        })
+                    })
+                    .await?;
+            }
+            Err(PaymentsError::Declined { reason, .. }) => {
+                tracing::warn!(reason, "a change of plan is not paid and is taken back");
+                let command = DeclinePlanChange { revision, reason: format!("the payment was declined: {reason}") };
+                self.bus
+                    .commit(on_behalf_of(item).in_turn(), move |unit| {
+                        let command = command.clone();
+                        Box::pin(async move { subscription::take_back(unit, command).await })
+                    })
+                    .await?;
+            }
+            Err(error) => return Err(trouble(item, error)),
         }
-        let said = Said::new(subscription.revision, &self.asked(item, payments.subscriptions(customer)).await?);
-        let catalog = Arc::clone(&self.ports.catalog);
-        self.bus
-            .commit(report(item).in_turn(), move |unit| {
-                let (catalog, said) = (Arc::clone(&catalog), said.clone());
-                Box::pin(async move {
-                    let tenant = unit.tenant();
-                    let revision = said.revision;
-                    unit.decide::<Subscription>(tenant, NoteProviderInformed { revision }).await?;
-                    let state = unit.state::<Subscription>(tenant).await?;
-                    if state.untold {
-                        return Ok(()); // more was decided meanwhile; its own item tells it
-                    }
-                    payments::record(unit, &catalog, Said { revision: state.revision, ..said }).await.map(drop)
-                })
-            })
-            .await?;
-        Ok(())
+        self.follow(item, item.tenant, customer).await?;
+        self.has_answered(item.task.lane()).await;
+        self.done(item).await
     }
 
-    /// Changes what differs from the plan in force, and from how it is to end.
+    /// Changes what differs from the plan that is to be paid next, and from how it is to end.
     async fn bring_about(
         &self,
         item: &Claimed,
         theirs: PaidSubscription,
         ours: &Subscription,
-    ) -> Result<(), WorkError> {
-        let payments = self.payments()?;
+    ) -> Result<(), PaymentsError> {
+        let Some(payments) = &self.ports.payments else { return Ok(()) }; // it was asked already
         let key = |what: &str| call_key(item, what);
         if ours.plan.code == FREE {
             if !theirs.cancel_at_period_end {
-                self.asked(item, payments.cancel(&theirs.id, key("cancel"))).await?;
+                payments.cancel(&theirs.id, key("cancel")).await?;
             }
             return Ok(());
         }
-        let mut theirs = theirs;
-        let wanted = self.ports.catalog.prices_of(&ours.plan).cloned();
-        match wanted {
-            Some(wanted) if !has(&theirs, &wanted) => {
-                let prorate = self.is_more_than(&ours.plan, &theirs);
-                let change = payments.change_prices(&theirs, &wanted, prorate, key("prices"));
-                theirs = self.asked(item, change).await?;
-            }
-            Some(_) => {}
-            None => tracing::warn!(plan = ours.plan.code, "a paying tenant has a plan without a price"),
+        // First, since nothing is to be in the way of whoever wants to leave.
+        let ends = ours.scheduled.as_ref().is_some_and(|to| to.plan.code == FREE);
+        if theirs.cancel_at_period_end != ends {
+            payments.set_cancel_at_period_end(&theirs.id, ends, key("end")).await?;
         }
-        let cancel = ours.scheduled.as_ref().is_some_and(|to| to.plan.code == FREE);
-        if theirs.cancel_at_period_end != cancel {
-            self.asked(item, payments.set_cancel_at_period_end(&theirs.id, cancel, key("end"))).await?;
+        let wanted = ours.wanted(FREE);
+        // Another price for new customers changes nothing for those who agreed to an older one.
+        if ours.told.as_ref().is_some_and(|told| told.is_same_plan_as(wanted)) {
+            return Ok(());
+        }
+        let Some(prices) = self.ports.catalog.prices_of(wanted).cloned() else {
+            let reason = format!("the plan {} of a paying tenant has no price id", wanted.code);
+            return Err(PaymentsError::Refused { reason });
+        };
+        if !has(&theirs, &prices) {
+            let is_more = ours.paid_for.as_ref().is_none_or(|paid_for| !wanted.takes_less_than(paid_for));
+            let is_paid = ours.paid_for.as_ref().is_some_and(|paid_for| paid_for.is_same_plan_as(wanted));
+            payments.change_prices(&theirs, &prices, is_more && !is_paid, key("prices")).await?;
         }
         Ok(())
-    }
-
-    fn is_more_than(&self, plan: &PlanTerms, theirs: &PaidSubscription) -> bool {
-        let offers = theirs.items.iter().filter_map(|item| self.ports.catalog.by_price(&item.price));
-        !offers.map(|offer| &offer.terms).any(|before| plan.takes_less_than(before))
     }
 
     /// Subscribes; a declined payment ends the order, with the provider's words.
@@ -120,41 +140,55 @@ impl Workers {
         let Some(order) = pending else { return self.done(item).await };
         let prices = self.ports.catalog.by_price(&order.price).and_then(|offer| offer.prices.clone());
         let Some(prices) = prices.filter(|_| subscription.require_paid().is_err()) else {
-            let reason = "This plan is no longer on offer, or there is a subscription already.".to_owned();
-            return self.decline(item, order.id, Some("not_on_offer".to_owned()), reason).await;
+            let reason = "This plan is no longer on offer, or there is a subscription already.";
+            return self.decline(item, order.id, Some("not_on_offer"), reason).await;
         };
         let payments = self.payments()?;
-        let customer = self.customer_of(item, &subscription).await?;
-        let all = self.asked(item, payments.subscriptions(&customer)).await?;
-        if Said::new(0, &all).paid.is_some_and(|paid| paid.status.holds_plan()) {
-            self.follow(item.tenant, &customer, on_behalf_of(item)).await?; // an answer that was lost
-            return self.done(item).await;
+        match self.try_order(item, &subscription, &order, prices, payments.as_ref()).await {
+            Ok(()) => {}
+            Err(OrderTrouble::Payments(PaymentsError::Declined { code, reason })) => {
+                self.has_answered(item.task.lane()).await;
+                return self.decline(item, order.id, code.as_deref(), &reason).await;
+            }
+            // Nobody expects a charge hours later.
+            Err(OrderTrouble::Payments(PaymentsError::Unavailable { .. }))
+                if Utc::now() - item.asked_at > ORDER_LASTS =>
+            {
+                let reason = "The payment provider could not be reached in time. Please try again.";
+                return self.decline(item, order.id, Some("expired"), reason).await;
+            }
+            Err(OrderTrouble::Payments(error)) => return Err(trouble(item, error)),
+            Err(OrderTrouble::Work(error)) => return Err(error),
         }
-        let call = Order {
-            tenant: item.tenant,
-            customer: customer.clone(),
-            prices,
-            first_period_ends: subscription.period(Utc::now()).map_err(crate::CommandError::from)?.end,
-        };
-        let key = call_key(item, "subscribe");
-        match self.answered(item, payments.subscribe(&call, &order.payment_method, key)).await {
-            Err(PaymentsError::Declined { code, reason }) => return self.decline(item, order.id, code, reason).await,
-            answer => answer?,
-        };
-        self.follow(item.tenant, &customer, on_behalf_of(item)).await?;
+        self.has_answered(item.task.lane()).await;
         let reason = "The payment is not complete: it needs another step with your bank. Use the checkout page.";
-        self.decline(item, order.id, Some("payment_incomplete".to_owned()), reason.to_owned()).await
+        self.decline(item, order.id, Some("payment_incomplete"), reason).await
+    }
+
+    async fn try_order(
+        &self,
+        item: &Claimed,
+        subscription: &Subscription,
+        order: &starscreen_domain::subscription::Order,
+        prices: Prices,
+        payments: &dyn Payments,
+    ) -> Result<(), OrderTrouble> {
+        let customer = self.customer_of(item, subscription, payments).await?;
+        let all = payments.subscriptions(&customer).await?;
+        let is_there = Said::new(0, &all).paid.is_some_and(|paid| paid.status.holds_plan());
+        if !is_there {
+            let first_period_ends = subscription.period(Utc::now()).map_err(CommandError::from)?.end;
+            let call = Order { tenant: item.tenant, customer: customer.clone(), prices, first_period_ends };
+            let key = Uuid::new_v5(&order.id, b"subscribe");
+            payments.subscribe(&call, &order.payment_method, key).await?;
+        }
+        self.follow(item, item.tenant, &customer).await?;
+        Ok(())
     }
 
     /// Ends an order that is still pending, and the item.
-    async fn decline(
-        &self,
-        item: &Claimed,
-        order: Uuid,
-        code: Option<String>,
-        reason: String,
-    ) -> Result<(), WorkError> {
-        let command = DeclineOrder { order, code, reason };
+    async fn decline(&self, item: &Claimed, order: Uuid, code: Option<&str>, reason: &str) -> Result<(), WorkError> {
+        let command = DeclineOrder { order, code: code.map(str::to_owned), reason: reason.to_owned() };
         self.bus
             .commit(report(item).in_turn(), move |unit| {
                 let command = command.clone();
@@ -179,41 +213,48 @@ impl Workers {
             return self.done(item).await;
         };
         let usage = MeteredUsage { entry: EventId(item.causation_id), customer, quantity, at };
-        self.asked(item, self.payments()?.record_usage(&usage)).await?;
+        self.payments()?.record_usage(&usage).await.map_err(|error| trouble(item, error))?;
+        self.has_answered(item.task.lane()).await;
         self.done(item).await
     }
 
     /// The tenant's customer, made when there is none.
-    async fn customer_of(&self, item: &Claimed, subscription: &Subscription) -> Result<String, WorkError> {
+    async fn customer_of(
+        &self,
+        item: &Claimed,
+        subscription: &Subscription,
+        payments: &dyn Payments,
+    ) -> Result<String, OrderTrouble> {
         if let Some(customer) = &subscription.customer {
             return Ok(customer.clone());
         }
         let email = match self.bus.read::<Account>(item.tenant, item.tenant).await? {
             Account { user_id: Some(user), email: Some(email) } => {
-                let key = self.ports.vault.subject_key(item.tenant, user.0).await?;
-                key.map(|key| key.open_bytes("email", &email.data)).transpose()?
+                let key = self.ports.vault.subject_key(item.tenant, user.0).await.map_err(WorkError::from)?;
+                let open = |key: Arc<dyn SubjectKey>| key.open_bytes("email", &email.data);
+                key.map(open).transpose().map_err(WorkError::from)?
             }
             Account { .. } => None,
         };
         let email = email.map(|email| String::from_utf8_lossy(&email).into_owned());
-        let key = call_key(item, "customer");
-        let customer = self.payments()?.create_customer(item.tenant, email.as_deref(), key);
-        let customer = self.asked(item, customer).await?;
+        let customer =
+            payments.create_customer(item.tenant, email.as_deref(), payments::customer_key(item.tenant)).await?;
         payments::link_customer(&self.bus, on_behalf_of(item), customer.clone()).await?;
         Ok(customer)
     }
 
     /// Asks how the customer's subscriptions stand and records it, again until nothing is new: what was true while an
     /// answer was on its way may be over. Says whether anything was new.
-    pub(super) async fn follow(&self, tenant: TenantId, customer: &str, context: Context) -> Result<bool, WorkError> {
+    pub(super) async fn follow(&self, item: &Claimed, tenant: TenantId, customer: &str) -> Result<bool, WorkError> {
         const AT_MOST: usize = 5;
         let payments = self.payments()?;
         let mut was_new = false;
         for _ in 0..AT_MOST {
             let revision = self.bus.read::<Subscription>(tenant, tenant).await?.revision;
-            let said = Said::new(revision, &payments.subscriptions(customer).await?);
+            let all = payments.subscriptions(customer).await.map_err(|error| trouble(item, error))?;
+            let said = Said::new(revision, &all);
             let (catalog, customer) = (Arc::clone(&self.ports.catalog), customer.to_owned());
-            let context = Context { tenant, actor: Actor::Stripe, at: Utc::now(), ..context.clone() };
+            let context = Context { tenant, actor: Actor::Stripe, at: Utc::now(), ..on_behalf_of(item) };
             let committed = self.bus.commit(context.in_turn(), move |unit| {
                 let (catalog, said, customer) = (Arc::clone(&catalog), said.clone(), customer.clone());
                 Box::pin(async move {
@@ -222,34 +263,51 @@ impl Workers {
                     Ok(is_new)
                 })
             });
-            if !committed.await?.output {
-                return Ok(was_new);
+            match committed.await {
+                Ok(recorded) if !recorded.output => return Ok(was_new),
+                // Something was decided while the answer was on its way: it is asked for again.
+                Ok(_) | Err(CommandError::Subscription(SubscriptionError::Outdated)) => was_new = true,
+                Err(error) => return Err(error.into()),
             }
-            was_new = true;
         }
         let reason = "the subscription changes all the time".to_owned();
         Err(WorkError::Again { reason, after: None, budget: Budget::Time })
     }
+}
 
-    /// What the provider answers to an item. Whatever it is, a lane that was held for it goes on.
-    pub(super) async fn answered<T>(
-        &self,
-        item: &Claimed,
-        call: impl Future<Output = Result<T, PaymentsError>>,
-    ) -> Result<T, PaymentsError> {
-        let answer = call.await;
-        if let Ok(_) | Err(PaymentsError::Declined { .. }) = &answer {
-            self.has_answered(item.task.lane()).await;
-        }
-        answer
+/// What is in the way of an order.
+enum OrderTrouble {
+    Payments(PaymentsError),
+    Work(WorkError),
+}
+
+impl From<PaymentsError> for OrderTrouble {
+    fn from(error: PaymentsError) -> Self {
+        Self::Payments(error)
     }
+}
 
-    async fn asked<T>(
-        &self,
-        item: &Claimed,
-        call: impl Future<Output = Result<T, PaymentsError>>,
-    ) -> Result<T, WorkError> {
-        Ok(self.answered(item, call).await?)
+impl From<WorkError> for OrderTrouble {
+    fn from(error: WorkError) -> Self {
+        Self::Work(error)
+    }
+}
+
+impl From<CommandError> for OrderTrouble {
+    fn from(error: CommandError) -> Self {
+        Self::Work(error.into())
+    }
+}
+
+/// A provider that has been down for a while is asked by one item at a time.
+pub(super) fn trouble(item: &Claimed, error: PaymentsError) -> WorkError {
+    let is_down = down_for(item) > DOWN_AFTER;
+    match error {
+        PaymentsError::Unavailable { retry_after, .. } if is_down => {
+            let wait = retry_after.unwrap_or(LANE_WAITS).min(LONGEST_PAUSE);
+            WorkError::Held { reason: error.to_string(), wait, is_down }
+        }
+        error => error.into(),
     }
 }
 

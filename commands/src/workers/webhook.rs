@@ -8,7 +8,7 @@ use starscreen_domain::{
     webhook::{GiveUpWebhook, SettleWebhook, Webhook, WebhookOutcome},
 };
 
-use super::{WorkError, Workers, dead, on_behalf_of, report};
+use super::{WorkError, Workers, billing::trouble, dead, report};
 use crate::{
     bus::{Bus, Context},
     work::Claimed,
@@ -26,7 +26,7 @@ impl Workers {
         let settle = match webhook.customer {
             Some(customer) => match self.tenant_of(item, &customer).await? {
                 Some(tenant) => {
-                    let was_new = self.follow(tenant, &customer, on_behalf_of(item)).await?;
+                    let was_new = self.follow(item, tenant, &customer).await?;
                     self.has_answered(item.task.lane()).await;
                     let outcome = if was_new { WebhookOutcome::Applied } else { WebhookOutcome::Unchanged };
                     SettleWebhook { outcome, tenant_id: Some(tenant) }
@@ -50,7 +50,7 @@ impl Workers {
         if claimed.is_some() {
             return Ok(claimed);
         }
-        let said = self.answered(item, self.payments()?.tenant_of(customer)).await?;
+        let said = self.payments()?.tenant_of(customer).await.map_err(|error| trouble(item, error))?;
         let Some(tenant) = said else { return Ok(None) };
         let subscription = self.bus.read::<Subscription>(tenant, tenant).await?;
         let is_free = subscription.customer.is_none_or(|linked| linked == customer);

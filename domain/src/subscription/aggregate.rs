@@ -262,47 +262,48 @@ impl Subscription {
         Ok(events)
     }
 
-    fn follow_plan(&self, paid: Option<&Paid>, command: RecordProviderState) -> Option<SubscriptionEvent> {
+    fn follow_plan(&self, paid: Option<&Paid>, command: RecordProviderState) -> Vec<SubscriptionEvent> {
         let held = |paid: &&Paid| paid.status.holds_plan();
         let (before, now) = (self.paid.as_ref().filter(held), paid.filter(held));
         let Some(now) = now else {
-            before?; // a plan that an operator gave to somebody who pays nothing stays
-            return (self.plan.code != command.free.code).then(|| self.changed(command.free, ENDED.to_owned(), true));
+            // A plan that an operator gave to somebody who pays nothing stays.
+            let ends = before.is_some() && self.plan.code != command.free.code;
+            return if ends { vec![self.changed(command.free, ENDED.to_owned(), true)] } else { vec![] };
         };
         if self.untold && before.is_some() {
-            return None;
+            return vec![];
         }
-        let is_new = before.is_none_or(|before| before.price != now.price);
-        let other = command.plan.clone().filter(|plan| is_new && !plan.is_same_plan_as(&self.plan));
-        let reason = CHANGED_THERE.to_owned();
-        match other {
-            Some(plan) if self.scheduled.as_ref().is_some_and(|to| to.plan.is_same_plan_as(&plan)) => None,
+        let RecordProviderState { plan, free, period_end, .. } = command;
+        let is_scheduled = |plan: &PlanTerms| self.scheduled.as_ref().is_some_and(|to| to.plan.is_same_plan_as(plan));
+        let schedule = |plan, effective_at| SubscriptionEvent::PlanChangeScheduled {
+            plan,
+            effective_at,
+            reason: CHANGED_THERE.to_owned(),
+            by_provider: true,
+        };
+        let take_back =
+            || SubscriptionEvent::PlanChangeWithdrawn { reason: CHANGED_THERE.to_owned(), by_provider: true };
+        let mut events = vec![];
+        match plan.filter(|_| before.is_none_or(|before| before.price != now.price)) {
+            Some(plan) if plan.is_same_plan_as(&self.plan) => {
+                events.extend(self.scheduled.is_some().then(take_back));
+            }
+            Some(plan) if is_scheduled(&plan) => {}
             Some(plan) if before.is_some() && plan.takes_less_than(&self.plan) => {
-                let effective_at = command.period_end;
-                Some(SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider: true })
+                events.push(schedule(plan, period_end))
             }
-            Some(plan) => Some(self.changed(plan, reason, true)),
-            None => self.follow_end(before, now, command),
+            Some(plan) => events.push(self.changed(plan, CHANGED_THERE.to_owned(), true)),
+            None => {}
         }
-    }
-
-    /// A subscription that was canceled there, or is to go on after all.
-    fn follow_end(&self, before: Option<&Paid>, now: &Paid, command: RecordProviderState) -> Option<SubscriptionEvent> {
-        let ends = |paid: &Paid| paid.cancel_at_period_end;
-        if before.is_some_and(ends) == ends(now) {
-            return None;
-        }
-        let is_scheduled = self.scheduled.as_ref().is_some_and(|to| to.plan.code == command.free.code);
-        let reason = CHANGED_THERE.to_owned();
-        match (ends(now), is_scheduled) {
-            (true, false) => {
-                let effective_at = now.period_end.unwrap_or(command.period_end);
-                let plan = command.free;
-                Some(SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider: true })
+        let was_ending = before.is_some_and(|before| before.cancel_at_period_end);
+        match (was_ending, now.cancel_at_period_end) {
+            (false, true) if !is_scheduled(&free) || !events.is_empty() => {
+                events.push(schedule(free, now.period_end.unwrap_or(period_end)));
             }
-            (false, true) => Some(SubscriptionEvent::PlanChangeWithdrawn { reason, by_provider: true }),
-            (true, true) | (false, false) => None,
+            (true, false) if is_scheduled(&free) && events.is_empty() => events.push(take_back()),
+            _ => {}
         }
+        events
     }
 
     fn evolve(&mut self, event: SubscriptionEvent) {
@@ -329,6 +330,9 @@ impl Subscription {
                 self.decide_here(!by_provider);
             }
             SubscriptionEvent::PlanChangeWithdrawn { by_provider, .. } => {
+                if by_provider {
+                    self.told = Some(self.plan.clone());
+                }
                 self.scheduled = None;
                 self.decide_here(!by_provider);
             }

@@ -282,6 +282,27 @@ fn a_scheduled_change_comes_when_it_is_due_and_can_be_withdrawn() {
 }
 
 #[test]
+fn what_is_taken_back_there_is_off_here_and_needs_no_telling() {
+    let ending = || Some(Paid { cancel_at_period_end: true, ..paid("price_1", SubscriptionStatus::Active) });
+    let next = |history: &[SubscriptionEvent], said: Option<Paid>| -> Subscription {
+        after([history.to_vec(), then(history.to_vec(), said)].concat())
+    };
+    let more = [paying(), then(paying(), active("price_2"))].concat();
+    let fewer = [more.clone(), then(more, active("price_1"))].concat();
+    let (before, after_it) = (after::<Subscription>(fewer.clone()), next(&fewer, active("price_2")));
+    assert!(before.scheduled.is_some(), "{before:?}");
+    assert_eq!((after_it.scheduled, after_it.plan, after_it.untold), (None, before.plan, false));
+
+    let canceled = [paying(), then(paying(), ending())].concat();
+    let before = after::<Subscription>(canceled.clone());
+    let scheduled = before.scheduled.unwrap();
+    assert_eq!((scheduled.plan, scheduled.effective_at), (free(), ending().unwrap().period_end.unwrap()));
+    assert!(!before.untold, "it was canceled there");
+    let after_it = next(&canceled, active("price_1"));
+    assert_eq!((after_it.scheduled, after_it.plan, after_it.untold), (None, before.plan, false));
+}
+
+#[test]
 fn the_link_to_the_customer_is_made_once_and_stays() {
     let link = |customer: &str| LinkCustomer { customer: customer.to_owned() };
     let linked = SubscriptionEvent::CustomerLinked { customer: "cus_1".to_owned() };

@@ -8,7 +8,10 @@ use starscreen_commands::{
     payments,
     ports::{Order, Payments, PaymentsError},
 };
-use starscreen_domain::{account::Account, subscription::Subscription};
+use starscreen_domain::{
+    account::Account,
+    subscription::{OrderOutcome, Subscription},
+};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -18,7 +21,7 @@ use super::{
     caller::{Caller, Request},
     error::{ApiError, Code, Problem},
     extract::{Json as Body, Query},
-    plans::{BillingPeriod, NewTier, offer, require_payments},
+    plans::{BillingPeriod, NewTier, offer, require_payments, require_price},
 };
 
 pub fn router() -> OpenApiRouter<App> {
@@ -63,6 +66,9 @@ async fn checkout(
         let sentence = "You have a subscription already. Change its plan with POST /api/v1/subscriptions/upgrade.";
         return Err(ApiError::new(Code::Conflict, sentence));
     }
+    if subscription.order.as_ref().is_some_and(|order| order.outcome == OrderOutcome::Pending) {
+        return Err(ApiError::new(Code::Conflict, "An order is being carried out; please try again in a moment."));
+    }
     let customer = match &subscription.customer {
         Some(customer) => customer.clone(),
         None => new_customer(&app, caller, &request, provider).await?,
@@ -87,7 +93,7 @@ async fn new_customer(
         _ => None,
     };
     let email = email.map(|email| String::from_utf8_lossy(&email).into_owned());
-    let once = Uuid::new_v5(&caller.tenant.0, b"customer");
+    let once = payments::customer_key(caller.tenant);
     let customer = provider.create_customer(caller.tenant, email.as_deref(), once).await.map_err(refused)?;
     let context = request.context(caller, String::new);
     let context = starscreen_commands::Context { idempotency: None, ..context };
@@ -141,6 +147,7 @@ async fn preview(
 ) -> Result<Json<PreviewResponse>, ApiError> {
     let provider = provider(&app)?;
     let offer = offer(&app, &to.new_tier, to.billing_period.into())?;
+    require_price(offer)?;
     let subscription = app.bus.read::<Subscription>(caller.tenant, caller.tenant).await?;
     let paid = subscription.require_paid().map_err(starscreen_commands::CommandError::from)?;
     let now = Utc::now();

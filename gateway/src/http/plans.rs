@@ -1,6 +1,6 @@
 //! What can be subscribed to, and the ways from one plan to another.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use starscreen_commands::{
     catalog::{FREE, Offer},
-    subscription::{self, Changed},
+    subscription::{self, Changed, Subscribed},
 };
 use starscreen_domain::subscription::{Interval, OrderOutcome, OrderPlan, PlanTerms, Subscription};
 use utoipa::{IntoParams, ToSchema};
@@ -148,20 +148,18 @@ async fn create(
         ));
     };
     let context = request.context(caller, || json_hash("POST", "/subscriptions/create", &given));
-    let before = app.bus.read::<Subscription>(caller.tenant, caller.tenant).await?;
-    if before.require_paid().is_ok() {
-        let changed = subscription::move_to_plan(&app.bus, context, offer.terms.clone()).await?;
-        let seen = Visible::wait(&app, &[visible::SUBSCRIPTIONS, visible::USAGE], changed.place).await;
-        let after = app.bus.read::<Subscription>(caller.tenant, caller.tenant).await?;
-        return Ok((seen, Json(created(&after))).into_response());
-    }
     let order = OrderPlan {
         order: Uuid::now_v7(),
         plan: offer.terms.clone(),
         price: prices.base.clone(),
         payment_method: given.payment_method_id,
     };
-    let order = subscription::order(&app.bus, context, order).await?.output;
+    let subscribed = subscription::subscribe(&app.bus, context, order).await?;
+    let Subscribed::Ordered(order) = subscribed.output else {
+        let seen = Visible::wait(&app, &[visible::SUBSCRIPTIONS, visible::USAGE], subscribed.place).await;
+        let after = app.bus.read::<Subscription>(caller.tenant, caller.tenant).await?;
+        return Ok((seen, Json(created(&after))).into_response());
+    };
     let deadline = tokio::time::Instant::now() + ORDER_AT_MOST;
     loop {
         let state = app.bus.read::<Subscription>(caller.tenant, caller.tenant).await?;
@@ -174,8 +172,26 @@ async fn create(
                 let pending = CreatedSubscription { status: "pending".to_owned(), ..created(&state) };
                 return Ok((StatusCode::ACCEPTED, Json(pending)).into_response());
             }
-            Some(OrderOutcome::Accepted) | None => return Ok(Json(created(&state)).into_response()),
+            Some(OrderOutcome::Accepted) | None => {
+                let seen = readable(&app, caller, &state).await?;
+                return Ok((seen, Json(created(&state))).into_response());
+            }
         }
+    }
+}
+
+/// Waits, for a bounded time, until read models show what a worker has recorded.
+async fn readable(app: &App, caller: Caller, bought: &Subscription) -> Result<Visible, ApiError> {
+    let begun = Instant::now();
+    loop {
+        let shown = app.reads.subscriptions().get(caller.tenant).await?;
+        let usage = app.reads.monthly_usage().current(caller.tenant, Utc::now()).await?;
+        let is_shown = shown.is_some_and(|shown| shown.plan == bought.plan.code)
+            && usage.is_none_or(|usage| usage.monthly_limit == bought.plan.monthly_limit);
+        if is_shown || begun.elapsed() >= visible::AT_MOST {
+            return Ok(Visible::of(is_shown));
+        }
+        tokio::time::sleep(LOOK / 10).await;
     }
 }
 
@@ -238,15 +254,18 @@ async fn upgrade(
 ) -> Result<Response, ApiError> {
     require_payments(&app)?;
     let offer = offer(&app, &to.new_tier, to.billing_period.into())?;
+    let path = format!("/subscriptions/upgrade?new_tier={}&{:?}", offer.terms.code, to.billing_period);
+    let context = request.context(caller, || json_hash("POST", &path, &()));
+    if let Some(answered) = app.bus.answer::<Changed>(&context).await? {
+        return Ok(Json(told(answered.output)).into_response());
+    }
+    require_price(offer)?;
     let before = app.bus.read::<Subscription>(caller.tenant, caller.tenant).await?;
-    let interval = |plan: &PlanTerms| plan.price.as_ref().map(|price| price.interval);
-    let same = before.plan.code == offer.terms.code && interval(&before.plan) == interval(&offer.terms);
+    let same = before.plan.is_same_plan_as(&offer.terms);
     if same && before.scheduled.is_none() {
         let sentence = format!("You are already on the {} plan", before.plan.display_name);
         return Err(ApiError::new(Code::InvalidPlan, sentence));
     }
-    let path = format!("/subscriptions/upgrade?new_tier={}&{:?}", offer.terms.code, to.billing_period);
-    let context = request.context(caller, || json_hash("POST", &path, &()));
     let changed = if offer.terms.code == FREE {
         subscription::cancel(&app.bus, context, app.catalog.free()).await?
     } else {
@@ -312,6 +331,14 @@ pub(super) fn require_payments(app: &App) -> Result<(), ApiError> {
     let sentence = "Plans cannot be paid for on this server: no payment provider is set up. Its operator can change \
                     your plan.";
     Err(ApiError::new(Code::Unavailable, sentence))
+}
+
+/// A plan without a price is given by an operator and cannot be taken.
+pub(super) fn require_price(offer: &Offer) -> Result<(), ApiError> {
+    if offer.prices.is_some() || offer.terms.code == FREE {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::InvalidPlan, format!("The {} plan cannot be bought.", offer.terms.display_name)))
 }
 
 pub(super) fn offer<'a>(app: &'a App, tier: &str, interval: Interval) -> Result<&'a Offer, ApiError> {

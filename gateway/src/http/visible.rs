@@ -26,13 +26,18 @@ pub const SUBSCRIPTIONS: &str = Subscriptions::NAME;
 pub const USAGE: &str = MonthlyUsage::NAME;
 
 /// Longest wait of an answer; then it goes out all the same and says so.
-const AT_MOST: Duration = Duration::from_millis(500);
+pub const AT_MOST: Duration = Duration::from_millis(500);
 const BEHIND: HeaderName = HeaderName::from_static("starscreen-read-model");
 
 /// Whether what the command wrote can be read already; in the answer a header when it cannot.
 pub struct Visible(bool);
 
 impl Visible {
+    /// By the caller's own look.
+    pub fn of(is_visible: bool) -> Self {
+        Self(is_visible)
+    }
+
     pub async fn wait(app: &App, models: &[&'static str], place: Place) -> Self {
         let begun = Instant::now();
         let visible = match app.log.position(place, AT_MOST).await {

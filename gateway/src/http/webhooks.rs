@@ -48,8 +48,9 @@ pub struct Received {
         (status = 503, body = Problem)))]
 async fn stripe(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     let secrets = &app.settings.stripe.webhook_secrets;
-    if secrets.is_empty() {
-        let sentence = "This server takes no webhooks: its operator has not set STRIPE_WEBHOOK_SECRET.";
+    if secrets.is_empty() || app.payments.is_none() {
+        let sentence =
+            "This server takes no webhooks: its operator has not set STRIPE_API_KEY and STRIPE_WEBHOOK_SECRET.";
         return Err(ApiError::new(Code::Unavailable, sentence));
     }
     let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok());

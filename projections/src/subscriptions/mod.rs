@@ -101,7 +101,7 @@ impl SubscriptionRow {
             SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason: _, by_provider: _ } => {
                 self.schedule(Some((plan, *effective_at)));
             }
-            SubscriptionEvent::PlanChangeWithdrawn { reason: _ } => self.schedule(None),
+            SubscriptionEvent::PlanChangeWithdrawn { reason: _, by_provider: _ } => self.schedule(None),
             SubscriptionEvent::CustomerLinked { customer } => self.customer = Some(customer.clone()),
             SubscriptionEvent::ProviderStateRecorded { paid } => self.record(paid.as_ref()),
             SubscriptionEvent::StatusChanged { status, grace_until } => {
