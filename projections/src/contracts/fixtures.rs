@@ -348,7 +348,7 @@ pub(crate) fn change_scheduled(plan: PlanTerms, effective_at: DateTime<Utc>) -> 
 }
 
 pub(crate) fn change_withdrawn() -> Event {
-    SubscriptionEvent::PlanChangeWithdrawn { reason: "stays".to_owned() }.into()
+    SubscriptionEvent::PlanChangeWithdrawn { reason: "stays".to_owned(), by_provider: false }.into()
 }
 
 pub(crate) fn customer_linked() -> Event {
