@@ -57,7 +57,7 @@ impl Parts {
 
     /// `Err` says what is left to do.
     async fn settled(&self) {
-        let sql = "SELECT (SELECT count(*) FROM write.work) + (SELECT count(*) FROM write.events)
+        let sql = "SELECT (SELECT count(*) FROM write.work WHERE lane <> 'clock') + (SELECT count(*) FROM write.events)
             - (SELECT min(position) FROM read.projection)";
         let look = async || match self.sql(sql).await[0].get::<i64, _>(0) {
             0 => Ok(()),
