@@ -302,7 +302,10 @@ pub async fn a_downgrade_comes_with_the_next_period(store: Store) {
     assert_eq!(changed.scheduled.map(|to| to.effective_at), Some(period.end));
     until_all_is_done(&store).await;
     assert_eq!(stage::usage(&store, &tenant).await.limit, Some(50));
-    assert_eq!(provider.changes(), Vec::<&str>::new(), "it is paid for until then");
+    assert_eq!(provider.changes(), ["prices"], "the next invoice is the smaller one, and nothing is given back");
+    assert_eq!(provider.living()[0].items[0].price, "price_small");
+    let informed = state(&store, &tenant).await;
+    assert_eq!((informed.plan.code.as_str(), informed.untold), ("large", false));
 
     // Five seconds before the end the old limit counts, from the end on the new one: whether or not anybody noted it.
     for (at, plan) in [(period.end - TimeDelta::seconds(5), "large"), (period.end, "small")] {
@@ -315,12 +318,57 @@ pub async fn a_downgrade_comes_with_the_next_period(store: Store) {
     let apply = Context { at: period.end, ..tenant.context() };
     let applied = store.bus.commit(apply, |unit| Box::pin(async move { subscription::apply_scheduled(unit).await }));
     applied.await.unwrap();
-    until("the provider knows", async || {
-        hurry(&store).await;
-        (provider.changes() == ["prices"]).then_some(())
-    })
-    .await;
-    assert_eq!(state(&store, &tenant).await.plan.code, "small");
+    until_all_is_done(&store).await;
+    assert_eq!(provider.changes(), ["prices"], "it was told already");
+    let after = state(&store, &tenant).await;
+    assert_eq!((after.plan.code.as_str(), after.untold), ("small", false));
+    crew.stop().await;
+}
+
+pub async fn a_downgrade_that_is_taken_back_costs_nothing_again(store: Store) {
+    let (ports, provider) = paying_ports();
+    let crew = Crew::at_work(&store, &ports);
+    let (tenant, _, _) = paying(&store, &provider, "large").await;
+    for plan in ["small", "large"] {
+        subscription::move_to_plan(&store.bus, tenant.context(), terms(plan)).await.unwrap();
+        until_all_is_done(&store).await;
+    }
+    assert_eq!(provider.changes(), ["prices", "prices"], "never prorated: it was paid for");
+    let after = state(&store, &tenant).await;
+    assert_eq!((after.plan.code.as_str(), after.scheduled, after.untold), ("large", None, false));
+    crew.stop().await;
+}
+
+pub async fn an_upgrade_that_is_not_paid_is_taken_back(store: Store) {
+    let (ports, provider) = paying_ports();
+    let crew = Crew::at_work(&store, &ports);
+    let (tenant, _, _) = paying(&store, &provider, "small").await;
+    provider.then([Fault::Declines]);
+
+    subscription::move_to_plan(&store.bus, tenant.context(), terms("large")).await.unwrap();
+    until_all_is_done(&store).await;
+
+    let after = state(&store, &tenant).await;
+    assert_eq!((after.plan.code.as_str(), after.untold), ("small", false));
+    assert_eq!(stage::usage(&store, &tenant).await.limit, Some(5));
+    assert_eq!(provider.changes(), Vec::<&str>::new(), "the card is asked once");
+    // Whoever wants to leave is not held by it.
+    subscription::cancel(&store.bus, tenant.context(), terms("free")).await.unwrap();
+    until_all_is_done(&store).await;
+    assert!(provider.living()[0].cancel_at_period_end);
+    crew.stop().await;
+}
+
+pub async fn another_price_for_new_customers_changes_nothing_for_others(store: Store) {
+    let (ports, provider) = paying_ports();
+    let crew = Crew::at_work(&store, &ports);
+    let (tenant, _, id) = paying(&store, &provider, "small").await;
+    provider.change(&id, |sub| "price_small_of_last_year".clone_into(&mut sub.items[0].price));
+    subscription::cancel(&store.bus, tenant.context(), terms("free")).await.unwrap();
+    until_all_is_done(&store).await;
+    assert_eq!(provider.changes(), ["cancel at end"]);
+    let after = state(&store, &tenant).await;
+    assert_eq!((after.plan.code.as_str(), after.untold), ("small", false));
     crew.stop().await;
 }
 
