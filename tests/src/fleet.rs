@@ -311,6 +311,7 @@ impl Keeper {
 
     /// Of a server that runs.
     fn of_server<S: Send + Sync + 'static>(name: &'static str, server: Arc<S>, acts: Acts<S>) -> Self {
+        let Acts { kill, start, freeze, resume } = acts;
         let (orders, received) = mpsc::channel::<Order>();
         let state = Arc::<State>::default();
         state.is_up(true);
@@ -318,8 +319,8 @@ impl Keeper {
         let thread = thread::spawn(move || {
             for order in received {
                 let (begin, pause, end) = match order {
-                    Order::Kill(pause) => (acts.kill, pause, acts.start),
-                    Order::Freeze(pause) => (acts.freeze, pause, acts.resume),
+                    Order::Kill(pause) => (kill, pause, start),
+                    Order::Freeze(pause) => (freeze, pause, resume),
                 };
                 begin(&server);
                 known.note(order);
