@@ -120,9 +120,9 @@ impl Fleet {
             keepers.push(Keeper::of_process(name, verb, &home, environment, &ends));
         }
         let (kill, start, freeze, resume) = (Postgres::kill, Postgres::start, Postgres::pause, Postgres::resume);
-        keepers.push(Keeper::of_server(POSTGRES, Arc::clone(&postgres), Acts { kill, start, freeze, resume }));
+        keepers.push(Keeper::of_server(POSTGRES, Arc::clone(&postgres), &Acts { kill, start, freeze, resume }));
         let (kill, start, freeze, resume) = (Nats::kill, Nats::start, Nats::pause, Nats::resume);
-        keepers.push(Keeper::of_server(NATS, Arc::clone(&nats), Acts { kill, start, freeze, resume }));
+        keepers.push(Keeper::of_server(NATS, Arc::clone(&nats), &Acts { kill, start, freeze, resume }));
         let fleet = Self { keepers, home, database, postgres, nats, addresses, ends };
         for gateway in &fleet.addresses {
             fleet.log_of(PROCESSES[0].0).until_blocking(&format!("{gateway} listens"), || {
@@ -310,7 +310,8 @@ impl Keeper {
     }
 
     /// Of a server that runs.
-    fn of_server<S: Send + Sync + 'static>(name: &'static str, server: Arc<S>, acts: Acts<S>) -> Self {
+    fn of_server<S: Send + Sync + 'static>(name: &'static str, server: Arc<S>, acts: &Acts<S>) -> Self {
+        let &Acts { kill, start, freeze, resume } = acts;
         let (orders, received) = mpsc::channel::<Order>();
         let state = Arc::<State>::default();
         state.is_up(true);
@@ -318,8 +319,8 @@ impl Keeper {
         let thread = thread::spawn(move || {
             for order in received {
                 let (begin, pause, end) = match order {
-                    Order::Kill(pause) => (acts.kill, pause, acts.start),
-                    Order::Freeze(pause) => (acts.freeze, pause, acts.resume),
+                    Order::Kill(pause) => (kill, pause, start),
+                    Order::Freeze(pause) => (freeze, pause, resume),
                 };
                 begin(&server);
                 known.note(order);
