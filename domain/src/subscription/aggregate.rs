@@ -290,7 +290,7 @@ impl Subscription {
             }
             Some(plan) if is_scheduled(&plan) => {}
             Some(plan) if before.is_some() && plan.takes_less_than(&self.plan) => {
-                events.push(schedule(plan, period_end))
+                events.push(schedule(plan, period_end));
             }
             Some(plan) => events.push(self.changed(plan, CHANGED_THERE.to_owned(), true)),
             None => {}

@@ -285,7 +285,7 @@ fn a_scheduled_change_comes_when_it_is_due_and_can_be_withdrawn() {
 fn what_is_taken_back_there_is_off_here_and_needs_no_telling() {
     let ending = || Some(Paid { cancel_at_period_end: true, ..paid("price_1", SubscriptionStatus::Active) });
     let next = |history: &[SubscriptionEvent], said: Option<Paid>| -> Subscription {
-        after([history.to_vec(), then(history.to_vec(), said)].concat())
+        after([history.to_vec(), then(history, said)].concat())
     };
     let more = [paying(), then(paying(), active("price_2"))].concat();
     let fewer = [more.clone(), then(more, active("price_1"))].concat();

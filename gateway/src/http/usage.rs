@@ -71,7 +71,7 @@ pub struct UsageResponse {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UsageEntryResponse {
     pub id: Uuid,
-    /// opened, limit_changed, reserved, committed, released, adjusted, metered, threshold or closed.
+    /// opened, `limit_changed`, reserved, committed, released, adjusted, metered, threshold or closed.
     #[schema(example = "reserved")]
     pub kind: String,
     /// Added to what is used.

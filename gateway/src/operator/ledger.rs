@@ -68,9 +68,9 @@ pub(super) async fn audit(
     let ledger = Ledger::of(tenant, id, period, events);
     let verdict = compare(opened, &ledger).await?;
     if as_json {
-        say_json(&ledger.json(&verdict))
+        say_json(&ledger.json(&verdict));
     } else {
-        ledger.print(&verdict)
+        ledger.print(&verdict);
     }
     Ok(!matches!(verdict, Verdict::Differs(_)))
 }

@@ -184,6 +184,9 @@ impl Topology {
             discard: DiscardPolicy::Old,
             max_age: self.settings.max_age,
             max_bytes: i64::try_from(self.settings.max_bytes).unwrap_or(i64::MAX),
+            // Bounds of somebody else's would go on making gaps.
+            max_messages: UNLIMITED,
+            max_messages_per_subject: UNLIMITED,
             num_replicas: self.settings.replicas,
             deny_delete: true,
             deny_purge: true,

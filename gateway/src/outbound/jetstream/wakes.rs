@@ -33,7 +33,9 @@ async fn listen(client: &Client, subjects: &str, wakes: &Wakes) -> Result<(), as
         wakes.wake(lane); // what came in before is not told any more
     }
     while let Some(event) = events.next().await {
-        lanes_asked(&event).into_iter().for_each(|lane| wakes.wake(lane));
+        for lane in lanes_asked(&event) {
+            wakes.wake(lane);
+        }
     }
     Ok(())
 }
