@@ -200,7 +200,7 @@ fn change_plans(app: &TestApp, accounts: &[Account], over: &AtomicBool, mut rand
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn fifty_kills_under_mixed_load_lose_nothing_and_double_nothing() {
     let mut random = seeded();
-    let model = ModelServer::start().await;
+    let model = ModelServer::start();
     model.always(Kind::Rubric, MODEL_FAULTS);
     model.always(Kind::Evaluation, MODEL_FAULTS);
     let key = ("OPENAI_API_KEY", "sk-test-0123456789abcdef");
