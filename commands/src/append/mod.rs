@@ -4,6 +4,7 @@
 //! the fsync costs far more than a row. If one of them loses a race, the group is rolled back and redone one by one,
 //! so that a conflict hurts nobody but its own command.
 
+mod heads;
 mod rows;
 mod writer;
 

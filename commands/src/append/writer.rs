@@ -6,7 +6,7 @@ use starscreen_domain::work::Lane;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Append, AppendError, MAX_EVENT_BYTES, Place, rows::write};
+use super::{Append, AppendError, MAX_EVENT_BYTES, Place, heads::Heads, rows::write};
 use crate::{
     db::{Db, Scope},
     signals::Signals,
@@ -136,7 +136,7 @@ async fn run(
     wakes: Arc<Wakes>,
     stop: CancellationToken,
 ) {
-    let mut group = Vec::with_capacity(MAX_GROUP);
+    let (mut group, mut heads) = (Vec::with_capacity(MAX_GROUP), Heads::default());
     while next_group(&mut waiting, &mut group, &stop).await {
         // Who was answered a moment ago asks again a moment later: a fuller group costs the same.
         tokio::task::yield_now().await;
@@ -146,9 +146,9 @@ async fn run(
             group.push(another);
         }
         let (appends, replies): (Vec<Append>, Vec<_>) = group.drain(..).unzip();
-        let outcomes = match write(&db, &appends).await {
+        let outcomes = match write(&db, &mut heads, &appends).await {
             Ok(appended) => appended.into_iter().map(Ok).collect(),
-            Err(error) if appends.len() > 1 && error.is_of_one_command() => one_by_one(&db, &appends).await,
+            Err(error) if appends.len() > 1 && error.is_of_one_command() => one_by_one(&db, &mut heads, &appends).await,
             Err(error) => appends.iter().map(|_| Err(error.clone())).collect(),
         };
         let commits = appends.iter().zip(&outcomes);
@@ -168,10 +168,10 @@ async fn next_group(waiting: &mut mpsc::Receiver<Waiting>, group: &mut Vec<Waiti
     waiting.recv_many(group, MAX_GROUP).await > 0
 }
 
-async fn one_by_one(db: &Db, appends: &[Append]) -> Vec<Result<Place, AppendError>> {
+async fn one_by_one(db: &Db, heads: &mut Heads, appends: &[Append]) -> Vec<Result<Place, AppendError>> {
     let mut outcomes = Vec::with_capacity(appends.len());
     for append in appends {
-        outcomes.push(write(db, std::slice::from_ref(append)).await.map(|appended| appended[0]));
+        outcomes.push(write(db, heads, std::slice::from_ref(append)).await.map(|appended| appended[0]));
     }
     outcomes
 }
