@@ -23,6 +23,9 @@ pub use writer::{Wakes, Writer};
 /// Largest event in bytes of JSON; NATS takes messages of 1 MB, and an event is a fact, not a document.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
 
+/// What PostgreSQL answers to one of two who wait for each other.
+const DEADLOCK: &str = "40P01";
+
 /// All that one command leaves behind. Events belong to one tenant, or to none (e-mail claims).
 #[derive(Debug, Default)]
 pub struct Append {
@@ -153,9 +156,9 @@ impl AppendError {
     fn is_of_one_command(&self) -> bool {
         match self {
             Self::Repeated | Self::Conflict | Self::LeaseLost | Self::EventTooLarge { .. } => true,
-            Self::Unavailable(error) => {
-                error.as_database_error().is_some_and(|error| !matches!(error.kind(), ErrorKind::Other))
-            }
+            Self::Unavailable(error) => error.as_database_error().is_some_and(|error| {
+                !matches!(error.kind(), ErrorKind::Other) || error.code().as_deref() == Some(DEADLOCK)
+            }),
             Self::Stopped => false,
         }
     }
