@@ -1,8 +1,8 @@
 //! The append: all that one command leaves behind, in one transaction, or nothing of it.
 //!
 //! One writer task a process puts the commands that are waiting into one transaction of few multi-row INSERTs, since
-//! the fsync costs far more than a row. If one of them loses a race, the group is rolled back and redone one by one,
-//! so that a conflict hurts nobody but its own command.
+//! the fsync costs far more than a row; a server gets two such transactions at once. If one of them loses a race, the
+//! group is rolled back and redone one by one, so that a conflict hurts nobody but its own command.
 
 mod heads;
 mod rows;
