@@ -114,6 +114,6 @@ async fn commit(write: WriteSide, reads: ReadModels) -> (EventId, Instant, Durat
     let place = write.writer.append(Append { events: vec![created, started], ..Append::default() }).await.unwrap();
     let at = Instant::now();
     let position = write.log.position(place, AT_MOST).await.unwrap().expect("the sequencer works");
-    assert!(reads.wait_for(&Models::NAMES, position, AT_MOST).await, "a projector does not work");
+    assert!(reads.wait_for(Models::NAMES, position, AT_MOST).await, "a projector does not work");
     (last, at, at.elapsed())
 }
