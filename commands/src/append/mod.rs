@@ -1,9 +1,10 @@
 //! The append: all that one command leaves behind, in one transaction, or nothing of it.
 //!
 //! One writer task a process puts the commands that are waiting into one transaction of few multi-row INSERTs, since
-//! the fsync costs far more than a row. If one of them loses a race, the group is rolled back and redone one by one,
-//! so that a conflict hurts nobody but its own command.
+//! the fsync costs far more than a row; a server gets two such transactions at once. If one of them loses a race, the
+//! group is rolled back and redone one by one, so that a conflict hurts nobody but its own command.
 
+mod heads;
 mod rows;
 mod writer;
 
@@ -21,6 +22,9 @@ pub use writer::{Wakes, Writer};
 
 /// Largest event in bytes of JSON; NATS takes messages of 1 MB, and an event is a fact, not a document.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
+
+/// What PostgreSQL answers to one of two who wait for each other.
+const DEADLOCK: &str = "40P01";
 
 /// All that one command leaves behind. Events belong to one tenant, or to none (e-mail claims).
 #[derive(Debug, Default)]
@@ -152,9 +156,9 @@ impl AppendError {
     fn is_of_one_command(&self) -> bool {
         match self {
             Self::Repeated | Self::Conflict | Self::LeaseLost | Self::EventTooLarge { .. } => true,
-            Self::Unavailable(error) => {
-                error.as_database_error().is_some_and(|error| !matches!(error.kind(), ErrorKind::Other))
-            }
+            Self::Unavailable(error) => error.as_database_error().is_some_and(|error| {
+                !matches!(error.kind(), ErrorKind::Other) || error.code().as_deref() == Some(DEADLOCK)
+            }),
             Self::Stopped => false,
         }
     }

@@ -1,24 +1,46 @@
 //! The rows of one transaction: few multi-row INSERTs for a whole group of commands.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use sea_query::Value;
 use starscreen_domain::TenantId;
 use uuid::Uuid;
 
-use super::{Append, AppendError, Lease, NewReceipt, Place};
+use super::{
+    Append, AppendError, Lease, NewReceipt, Place,
+    heads::{Heads, Next},
+};
 use crate::db::{Db, Scope, Tx};
 
-/// One transaction. The statement that fails names the outcome.
-pub(super) async fn write(db: &Db, group: &[Append]) -> Result<Vec<Place>, AppendError> {
+/// One transaction; a second one when the first found that others have written. The statement that fails names the
+/// outcome.
+pub(super) async fn write(db: &Db, heads: &mut Heads, group: &[Append]) -> Result<Vec<Place>, AppendError> {
+    loop {
+        let outcome = try_write(db, heads, group).await;
+        if !matches!(outcome, Ok(Some(_))) {
+            heads.forget();
+        }
+        if let Some(places) = outcome? {
+            return Ok(places);
+        }
+    }
+}
+
+/// `None`: the heads were out of date, and nothing is written.
+async fn try_write(db: &Db, heads: &mut Heads, group: &[Append]) -> Result<Option<Vec<Place>>, AppendError> {
     let mut tx = db.begin(Scope::Tenants(tenants_of(group))).await?;
     let now = Utc::now(); // in the transaction, so that it never runs against the order of the log
     for lease in group.iter().filter_map(|append| append.completes) {
         complete(&mut tx, lease).await?;
     }
+    let mut next = None;
     let places = if db.gives_positions() {
-        insert_placed_events(&mut tx, group, now).await?
+        let next = next.insert(heads.next(&mut tx, group).await?);
+        match insert_placed_events(&mut tx, next, group, now).await {
+            Err(AppendError::Conflict) if next.is_outdated(&mut tx).await? => return Ok(None),
+            places => places?,
+        }
     } else {
         insert_events(&mut tx, group).await?
     };
@@ -28,8 +50,11 @@ pub(super) async fn write(db: &Db, group: &[Append]) -> Result<Vec<Place>, Appen
     insert_work(&mut tx, group, now).await?;
     move_dead_work(&mut tx, group, now).await?;
     tx.commit().await?;
+    if let Some(next) = next {
+        heads.are(next);
+    }
     tracing::debug!(commands = group.len(), "group committed");
-    Ok(places)
+    Ok(Some(places))
 }
 
 async fn complete(tx: &mut Tx, lease: Lease) -> Result<(), AppendError> {
@@ -79,7 +104,12 @@ async fn insert_events(tx: &mut Tx, group: &[Append]) -> Result<Vec<Place>, Appe
     Ok(group.iter().map(|append| last(append).unwrap_or(Place::NOWHERE)).collect())
 }
 
-async fn insert_placed_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Result<Vec<Place>, AppendError> {
+async fn insert_placed_events(
+    tx: &mut Tx,
+    next: &mut Next,
+    group: &[Append],
+    now: DateTime<Utc>,
+) -> Result<Vec<Place>, AppendError> {
     const COLUMNS: &[&str] = &[
         "position",
         "tenant_id",
@@ -94,18 +124,11 @@ async fn insert_placed_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>)
         "event_id",
         "recorded_at",
     ];
-    let mut tenants = heads(tx, group).await?;
-    let mut position = tenants.remove(&None).unwrap_or(0);
     let mut rows = Vec::new();
     let mut appended = Vec::with_capacity(group.len());
     for append in group {
         for event in &append.events {
-            position += 1;
-            let tenant_position = event.tenant_id.map(|tenant| {
-                let last = tenants.entry(Some(tenant)).or_default();
-                *last += 1;
-                *last
-            });
+            let (position, tenant_position) = next.take(event.tenant_id);
             rows.push(vec![
                 position.into(),
                 event.tenant_id.map(|tenant| tenant.0).into(),
@@ -121,33 +144,10 @@ async fn insert_placed_events(tx: &mut Tx, group: &[Append], now: DateTime<Utc>)
                 now.into(),
             ]);
         }
-        appended.push(Place::At(position.unsigned_abs()));
+        appended.push(Place::At(next.position()));
     }
     tx.insert("events", COLUMNS, rows).await.map_err(|error| or_unique(error, AppendError::Conflict))?;
     Ok(appended)
-}
-
-/// Where the log ends, and each tenant's own history, in one question: a question costs more than its answer.
-async fn heads(tx: &mut Tx, group: &[Append]) -> Result<BTreeMap<Option<TenantId>, i64>, AppendError> {
-    const LOG: &str = "SELECT NULL, COALESCE(MAX(position), 0) FROM events";
-    let tenants: BTreeSet<TenantId> =
-        group.iter().flat_map(|append| &append.events).filter_map(|event| event.tenant_id).collect();
-    // Filled up with repetitions, so that there are few texts to prepare.
-    let places = if tenants.is_empty() { 0 } else { tenants.len().next_power_of_two() };
-    let last = tenants.last().copied();
-    let asked =
-        tenants.into_iter().chain(last.into_iter().cycle()).take(places).map(|tenant| tenant.0.into()).collect();
-    let values = (1..=places).map(|place| format!("(${place})")).collect::<Vec<_>>().join(", ");
-    let sql = match places {
-        0 => LOG.to_owned(),
-        _ => format!(
-            "{LOG} UNION ALL
-            SELECT asked.column1, COALESCE((SELECT MAX(tenant_position) FROM events WHERE tenant_id = asked.column1), 0)
-            FROM (VALUES {values}) AS asked"
-        ),
-    };
-    let heads: Vec<(Option<Uuid>, i64)> = tx.fetch(&sql, asked).await?;
-    Ok(heads.into_iter().map(|(tenant, head)| (tenant.map(TenantId), head)).collect())
 }
 
 async fn insert_receipts(

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use starscreen_domain::work::Lane;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Append, AppendError, MAX_EVENT_BYTES, Place, rows::write};
+use super::{Append, AppendError, MAX_EVENT_BYTES, Place, heads::Heads, rows::write};
 use crate::{
     db::{Db, Scope},
     signals::Signals,
@@ -14,6 +14,8 @@ use crate::{
 
 /// Commands in one transaction at most.
 const MAX_GROUP: usize = 64;
+/// Transactions at once, where the store takes several: while one waits for the server, the next is on its way.
+const AT_ONCE: usize = 2;
 /// Commands that may wait before the next has to wait for a place.
 const MAX_WAITING: usize = 1_024;
 
@@ -57,7 +59,7 @@ impl Writer {
             (Arc::default(), head, Announce::Here(announce))
         };
         let (stop, task) = (CancellationToken::new(), TaskTracker::new());
-        task.spawn(run(db, waiting, announce, Arc::clone(&wakes), stop.clone()));
+        task.spawn(run(Store { db, announce, wakes: Arc::clone(&wakes) }, waiting, stop.clone()));
         task.close();
         Ok(Self { queue, head, wakes, stop, task })
     }
@@ -131,15 +133,22 @@ pub(crate) async fn read_head(db: &Db) -> Result<u64, sqlx::Error> {
     Ok(rows.first().map_or(0, |(head,)| head.unsigned_abs()))
 }
 
-async fn run(
+/// What groups are written with.
+struct Store {
     db: Db,
-    mut waiting: mpsc::Receiver<Waiting>,
     announce: Announce,
     wakes: Arc<Wakes>,
-    stop: CancellationToken,
-) {
+}
+
+async fn run(store: Store, mut waiting: mpsc::Receiver<Waiting>, stop: CancellationToken) {
+    let (store, at_once) = (Arc::new(store), TaskTracker::new());
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut heads = Heads::default();
     let mut group = Vec::with_capacity(MAX_GROUP);
-    while next_group(&mut waiting, &mut group, &stop).await {
+    // Nobody closes the places.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await
+        && next_group(&mut waiting, &mut group, &stop).await
+    {
         // Who was answered a moment ago asks again a moment later: a fuller group costs the same.
         tokio::task::yield_now().await;
         while group.len() < MAX_GROUP
@@ -147,17 +156,33 @@ async fn run(
         {
             group.push(another);
         }
-        let (appends, replies): (Vec<Append>, Vec<_>) = group.drain(..).unzip();
-        let outcomes = match write(&db, &appends).await {
-            Ok(appended) => appended.into_iter().map(Ok).collect(),
-            Err(error) if appends.len() > 1 && error.is_of_one_command() => one_by_one(&db, &appends).await,
-            Err(error) => appends.iter().map(|_| Err(error.clone())).collect(),
-        };
-        let commits = appends.iter().zip(&outcomes);
-        announce.commits(&wakes, commits.filter_map(|(append, outcome)| Some((append, outcome.as_ref().ok()?))));
-        for (reply, outcome) in replies.into_iter().zip(outcomes) {
-            let _ = reply.send(outcome); // who asked may be gone; the outcome stands all the same
+        let group: Vec<Waiting> = std::mem::replace(&mut group, Vec::with_capacity(MAX_GROUP));
+        if store.db.gives_positions() {
+            write_group(&store, &mut heads, group).await;
+            continue;
         }
+        let store = Arc::clone(&store);
+        at_once.spawn(async move {
+            write_group(&store, &mut Heads::default(), group).await;
+            drop(place);
+        });
+    }
+    at_once.close();
+    at_once.wait().await;
+}
+
+async fn write_group(store: &Store, heads: &mut Heads, group: Vec<Waiting>) {
+    let (appends, replies): (Vec<Append>, Vec<_>) = group.into_iter().unzip();
+    let outcomes = match write(&store.db, heads, &appends).await {
+        Ok(appended) => appended.into_iter().map(Ok).collect(),
+        Err(error) if appends.len() > 1 && error.is_of_one_command() => one_by_one(&store.db, heads, &appends).await,
+        Err(error) => appends.iter().map(|_| Err(error.clone())).collect(),
+    };
+    let commits = appends.iter().zip(&outcomes);
+    let commits = commits.filter_map(|(append, outcome)| Some((append, outcome.as_ref().ok()?)));
+    store.announce.commits(&store.wakes, commits);
+    for (reply, outcome) in replies.into_iter().zip(outcomes) {
+        let _ = reply.send(outcome); // who asked may be gone; the outcome stands all the same
     }
 }
 
@@ -170,10 +195,10 @@ async fn next_group(waiting: &mut mpsc::Receiver<Waiting>, group: &mut Vec<Waiti
     waiting.recv_many(group, MAX_GROUP).await > 0
 }
 
-async fn one_by_one(db: &Db, appends: &[Append]) -> Vec<Result<Place, AppendError>> {
+async fn one_by_one(db: &Db, heads: &mut Heads, appends: &[Append]) -> Vec<Result<Place, AppendError>> {
     let mut outcomes = Vec::with_capacity(appends.len());
     for append in appends {
-        outcomes.push(write(db, std::slice::from_ref(append)).await.map(|appended| appended[0]));
+        outcomes.push(write(db, heads, std::slice::from_ref(append)).await.map(|appended| appended[0]));
     }
     outcomes
 }

@@ -239,6 +239,23 @@ pub async fn positions_have_no_gap_with_two_writers(store: Store) {
     beside.close().await;
 }
 
+/// What a writer remembers of the log is only as old as its last commit.
+pub async fn a_writer_goes_on_behind_what_others_have_written(store: Store) {
+    let (tenant, beside) = (a_tenant(), store.beside().await);
+    let of = |tenants: &[TenantId]| {
+        let events = tenants.iter().map(|tenant| event(*tenant, Uuid::now_v7(), 1)).collect();
+        Append { events, ..Append::default() }
+    };
+    for also in [vec![], vec![tenant], vec![a_tenant()]] {
+        store.writer.append(of(&[tenant])).await.unwrap();
+        beside.writer.append(of(&[tenant])).await.unwrap();
+        store.writer.append(of(&[vec![tenant], also].concat())).await.unwrap();
+    }
+    assert_eq!(stage::head(&store.log).await, 11);
+    assert_gapless(&store.log).await;
+    beside.close().await;
+}
+
 pub async fn events_are_never_changed_or_deleted(store: Store) {
     store.writer.append(full(a_tenant(), "key")).await.unwrap();
     for sql in ["UPDATE events SET payload = '{}'", "DELETE FROM events WHERE sequence = 1", "DELETE FROM events"] {

@@ -168,6 +168,7 @@ macro_rules! contract_tests {
                 a_lost_lease_leaves_nothing,
                 a_command_that_fails_hurts_nobody_in_its_group,
                 positions_have_no_gap_with_two_writers,
+                a_writer_goes_on_behind_what_others_have_written,
                 events_are_never_changed_or_deleted,
                 an_event_may_have_256_kb_and_no_more,
                 a_long_append_is_one_commit,

@@ -2,10 +2,9 @@
 //!
 //! Attributes go in `ce-*` headers, the stored payload is the body as it is, sealed values and all.
 
-use std::collections::HashMap;
-
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Deserialize;
 use starscreen_commands::store::RawEvent;
 
 const SPEC_VERSION: &str = "1.0";
@@ -61,34 +60,43 @@ fn token(name: &str) -> &str {
 }
 
 fn headers(event: &RawEvent) -> HeaderMap {
-    let known: HashMap<String, String> = serde_json::from_str(&event.metadata).unwrap_or_default();
+    let known: Known = serde_json::from_str(&event.metadata).unwrap_or_default();
     let recorded_at = event.recorded_at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     let mut headers = HeaderMap::new();
-    let mut put = |name: &str, value: &str| headers.insert(name, escape(value));
+    let mut put = |name, value: &str| headers.insert(HeaderName::from_static(name), escape(value));
     put("ce-specversion", SPEC_VERSION);
-    put("ce-id", &event.event_id.to_string());
     put("ce-source", SOURCE);
     put("ce-type", &format!("starscreen.{}.{}.v{}", event.aggregate_type, event.event_type, event.event_version));
-    put("ce-time", known.get("occurred_at").unwrap_or(&recorded_at));
+    put("ce-time", known.occurred_at.as_deref().unwrap_or(&recorded_at));
     put("ce-subject", &event.aggregate_id);
     put("ce-datacontenttype", "application/json");
-    put("ce-position", &event.position.to_string());
-    if let Some(tenant) = event.tenant_id {
-        put("ce-tenantid", &tenant.to_string());
-    }
-    if let Some(position) = event.tenant_position {
-        put("ce-tenantposition", &position.to_string());
-    }
     put("ce-aggregatetype", &event.aggregate_type);
-    put("ce-sequence", &event.sequence.to_string());
     put("ce-eventtype", &event.event_type);
     put("ce-eventversion", &event.event_version);
     put("ce-recordedat", &recorded_at);
     put("ce-metadata", &event.metadata);
-    if let Some(traceparent) = known.get("traceparent") {
+    if let Some(traceparent) = &known.traceparent {
         put("traceparent", traceparent);
     }
+    // Numbers and ids have nothing to escape.
+    let mut put = |name, value: String| headers.insert(HeaderName::from_static(name), value);
+    put("ce-id", event.event_id.to_string());
+    put("ce-position", event.position.to_string());
+    put("ce-sequence", event.sequence.to_string());
+    if let Some(tenant) = event.tenant_id {
+        put("ce-tenantid", tenant.to_string());
+    }
+    if let Some(position) = event.tenant_position {
+        put("ce-tenantposition", position.to_string());
+    }
     headers
+}
+
+/// What attributes of their own have of an event's metadata.
+#[derive(Default, Deserialize)]
+struct Known {
+    occurred_at: Option<String>,
+    traceparent: Option<String>,
 }
 
 /// The event that a message carries, exactly as it is stored.
@@ -142,17 +150,22 @@ fn optional<T: std::str::FromStr>(headers: &HeaderMap, name: &'static str) -> Re
 
 /// As the `CloudEvents` bindings ask: space, quote, percent and all that is not printable ASCII by their bytes.
 fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if matches!(byte, b'!'..=b'~') && byte != b'"' && byte != b'%' {
-            escaped.push(char::from(byte));
-        } else {
-            const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let stays = |byte: &u8| matches!(byte, b'!'..=b'~') && *byte != b'"' && *byte != b'%';
+    let mut escaped = String::with_capacity(text.len() * 3 / 2);
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| !stays(&byte)) {
+        escaped.push_str(&rest[..at]);
+        // All bytes of a character, so that what comes behind is text again.
+        let end = at + rest[at..].chars().next().map_or(1, char::len_utf8);
+        for byte in rest[at..end].bytes() {
             escaped.push('%');
             escaped.push(char::from(HEX[usize::from(byte >> 4)]));
             escaped.push(char::from(HEX[usize::from(byte & 15)]));
         }
+        rest = &rest[end..];
     }
+    escaped.push_str(rest);
     escaped
 }
 

@@ -7,35 +7,44 @@
 //! the log before anything is published on top of them.
 
 mod agree;
+mod ahead;
 mod status;
 
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    future::IntoFuture,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
 use async_nats::jetstream::{
     context::{PublishAckFuture, PublishError, PublishErrorKind},
-    message::PublishMessage,
+    publish::PublishAck,
 };
-use chrono::Utc;
-use starscreen_commands::store::{Log, RawEvent};
+use chrono::{DateTime, Utc};
+use futures::FutureExt;
+use starscreen_commands::store::Log;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 pub use status::{Blocker, RelayStatus};
 
-use super::{Topology, TopologyError, message::EventMessage};
+use super::{Topology, TopologyError};
 use crate::http::chain;
+use ahead::{Ahead, Message, Page, Stream};
 
 /// Events read from the log at once.
 const PAGE: usize = 256;
 /// How often an idle relay looks whether the stream still ends where it should.
 const IDLE_CHECK: Duration = Duration::from_secs(2);
+/// How often an idle relay looks up from waiting.
+const LOOK: Duration = Duration::from_millis(250);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
+
+/// Positions that were published, in order, with their answers to come.
+type Unanswered = VecDeque<(u64, <PublishAckFuture as IntoFuture>::IntoFuture)>;
 
 #[derive(Clone, Debug)]
 pub struct RelaySettings {
@@ -159,74 +168,88 @@ impl Relay {
     }
 
     async fn publish_behind(&self, mut sent: u64) -> Result<Infallible, RelayError> {
-        let mut unanswered = VecDeque::with_capacity(self.settings.window);
-        let max_bytes = self.topology.client().max_payload();
+        let mut ahead = Ahead::of(self.log.clone(), sent, self.stream());
+        let mut unanswered = Unanswered::with_capacity(self.settings.window);
         let (mut connects, mut checked) = (self.connects(), Instant::now());
         loop {
-            let events = self.log.read_raw(sent, PAGE).await?;
-            self.note_waiting(sent, &events);
-            for event in &events {
-                if event.position != sent + 1 {
-                    return Err(RelayError::Gap { expected: sent + 1, found: event.position });
+            tokio::select! {
+                biased;
+                page = ahead.next() => {
+                    let page = page?;
+                    sent += page.messages.len() as u64;
+                    self.note_waiting(sent, Some(page.oldest));
+                    self.publish(page, &mut unanswered).await?;
+                    continue;
                 }
-                if unanswered.len() >= self.settings.window {
-                    self.answered(&mut unanswered).await?;
-                }
-                let answer = self.send(event, max_bytes).await?;
-                unanswered.push_back((event.position, answer));
-                sent = event.position;
+                answered = self.answered(&mut unanswered), if !unanswered.is_empty() => answered?,
+                () = sleep(LOOK), if unanswered.is_empty() => {}
             }
-            if !events.is_empty() {
-                continue;
-            }
-            while !unanswered.is_empty() {
-                self.answered(&mut unanswered).await?;
-            }
-            if connects != self.connects() || checked.elapsed() > IDLE_CHECK {
-                (connects, checked) = (self.connects(), Instant::now());
-                let found = self.topology.state().await?.map(|state| state.last);
-                if found != Some(sent) {
-                    return Err(RelayError::Moved { expected: sent, found });
+            if unanswered.is_empty() {
+                self.note_waiting(sent, None);
+                if connects != self.connects() || checked.elapsed() > IDLE_CHECK {
+                    (connects, checked) = (self.connects(), Instant::now());
+                    self.ends_at(sent).await?;
                 }
             }
-            self.log.wait(sent).await;
         }
     }
 
-    async fn send(&self, event: &RawEvent, max_bytes: usize) -> Result<PublishAckFuture, RelayError> {
-        let settings = self.topology.settings();
-        let message = EventMessage::new(&settings.subjects, event, max_bytes);
-        let publish = PublishMessage::build()
-            .headers(message.headers)
-            .payload(message.payload.into())
-            .expected_stream(&settings.name)
-            .expected_last_sequence(event.position - 1);
-        let sent = self.topology.context().send_publish(message.subject, publish).await;
-        sent.map_err(|source| RelayError::Publish { position: event.position, source })
+    /// Publishes a page, never more than the window without an answer.
+    async fn publish(&self, page: Page, unanswered: &mut Unanswered) -> Result<(), RelayError> {
+        for Message { position, subject, publish } in page.messages {
+            if unanswered.len() >= self.settings.window {
+                self.answered(unanswered).await?;
+            }
+            let sent = self.topology.context().send_publish(subject, publish).await;
+            let answer = sent.map_err(|source| RelayError::Publish { position, source })?;
+            unanswered.push_back((position, answer.into_future()));
+        }
+        Ok(())
     }
 
-    /// Waits for the oldest answer; it must say that the position is in its place.
-    async fn answered(&self, unanswered: &mut VecDeque<(u64, PublishAckFuture)>) -> Result<(), RelayError> {
-        let Some((position, answer)) = unanswered.pop_front() else { return Ok(()) };
-        let ack = answer.await.map_err(|source| match self.topology.refused_for_space(&source) {
+    /// Waits for the oldest answer, and takes those behind it that are there. Each must say that the position is in its
+    /// place. Nothing is lost when it is cut.
+    async fn answered(&self, unanswered: &mut Unanswered) -> Result<(), RelayError> {
+        let Some((position, answer)) = unanswered.front_mut() else { return Ok(()) };
+        let mut published = self.in_its_place(*position, answer.await)?;
+        unanswered.pop_front();
+        while let Some((position, answer)) = unanswered.front_mut()
+            && let Some(answer) = answer.now_or_never()
+        {
+            published = self.in_its_place(*position, answer)?;
+            unanswered.pop_front();
+        }
+        self.status.send_modify(|status| status.published = published);
+        Ok(())
+    }
+
+    fn in_its_place(&self, position: u64, answer: Result<PublishAck, PublishError>) -> Result<u64, RelayError> {
+        let PublishAck { sequence, .. } = answer.map_err(|source| match self.topology.refused_for_space(&source) {
             Some(full) => full.into(),
             None => RelayError::Publish { position, source },
         })?;
-        if ack.sequence != position {
-            return Err(RelayError::Misplaced { position, sequence: ack.sequence });
-        }
-        self.status.send_modify(|status| status.published = position);
-        Ok(())
+        if sequence == position { Ok(position) } else { Err(RelayError::Misplaced { position, sequence }) }
+    }
+
+    async fn ends_at(&self, sent: u64) -> Result<(), RelayError> {
+        let found = self.topology.state().await?.map(|state| state.last);
+        if found == Some(sent) { Ok(()) } else { Err(RelayError::Moved { expected: sent, found }) }
+    }
+
+    fn stream(&self) -> Stream {
+        let settings = self.topology.settings();
+        let max_bytes = self.topology.client().max_payload();
+        Stream { name: settings.name.clone(), subjects: settings.subjects.clone(), max_bytes }
     }
 
     fn connects(&self) -> u64 {
         self.topology.client().statistics().connects.load(Ordering::Relaxed)
     }
 
-    fn note_waiting(&self, sent: u64, events: &[RawEvent]) {
+    /// What is left to publish now: up to `head`, the oldest recorded then.
+    fn note_waiting(&self, head: u64, oldest: Option<DateTime<Utc>>) {
         self.status.send_if_modified(|status| {
-            let head = events.last().map_or(sent, |event| event.position).max(status.head);
-            let oldest = events.first().map(|event| event.recorded_at);
+            let head = head.max(status.head);
             let changed = status.head != head || status.oldest_waiting != oldest;
             (status.head, status.oldest_waiting) = (head, oldest);
             changed

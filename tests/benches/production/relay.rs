@@ -1,9 +1,6 @@
-//! The relay and the feed against what the same server gives without them: `cargo bench -p starscreen-tests --bench relay`.
-//!
-//! Everything runs twice, in turns, so that a busy machine slows both alike; the ratio is what counts.
-#![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a bench that cannot go on ends")]
+//! The relay and the feed, against what the same servers give without them.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, path::Path, time::Instant};
 
 use starscreen::outbound::jetstream::{
     EventMessage, JetStreamFeed, Relay, RelaySettings, StreamSettings, Topology, connect,
@@ -14,30 +11,35 @@ use starscreen_commands::{
 };
 use starscreen_domain::TenantId;
 use starscreen_projections::Feed;
-use starscreen_tests::Nats;
+use starscreen_tests::{Nats, migrated};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-const EVENTS: u64 = 20_000;
+use super::{
+    figures::{load_average, median},
+    stage::BINARY,
+};
+
+const EVENTS: u64 = 50_000;
+const ROUNDS: u32 = 5;
+/// Of the plain publisher.
 const WINDOW: usize = 64;
 
-fn main() {
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return; // `cargo test --benches` wants to know only that it compiles
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(measure());
-}
-
-async fn measure() {
-    let store = Store::sqlite().await;
+pub async fn measure() {
+    let database = migrated(Path::new(BINARY));
+    let store = Store::postgres(&database.url.clone(), database).await;
     for _ in 0..EVENTS / 100 {
         let events = (0..100).map(|_| append::event(TenantId(Uuid::from_u128(7)), Uuid::now_v7(), 1)).collect();
         store.writer.append(Append { events, ..Append::default() }).await.unwrap();
     }
+    while store.log.head().await.unwrap() < EVENTS {
+        store.log.wait(EVENTS - 1).await;
+    }
     let nats = Nats::private("");
-    println!("{:>8} {:>8} {:>8} {:>8}   events a second, {EVENTS} events", "plain", "relay", "log", "feed");
-    for round in 0..3 {
+    println!("{EVENTS} events a round; events/s");
+    println!("{:>8} {:>8} {:>8} {:>8}", "plain", "relay", "log", "feed");
+    let (mut published, mut read_back) = (vec![], vec![]);
+    for round in 0..ROUNDS {
         let plain = plain(&nats, &store, round).await;
         let settings = StreamSettings {
             name: format!("EVENTS-{round}"),
@@ -49,15 +51,20 @@ async fn measure() {
         let relay = relay(&store, &topology).await;
         let log = read(&starscreen::outbound::feed::LogFeed(store.log.clone())).await;
         let feed = read(&JetStreamFeed::new(store.log.clone(), topology, "bench")).await;
-        println!(
-            "{plain:>8.0} {relay:>8.0} {log:>8.0} {feed:>8.0}   relay ÷ plain {:.2}, feed ÷ log {:.2}",
-            relay / plain,
-            feed / log
-        );
+        println!("{plain:>8.0} {relay:>8.0} {log:>8.0} {feed:>8.0}");
+        published.push(relay / plain);
+        read_back.push(feed / log);
     }
+    println!(
+        "relay against plain publishing with a window of {WINDOW}: ratio {:.2} (aim 0.7); feed against log: {:.2} \
+        (load average {})",
+        median(published),
+        median(read_back),
+        load_average()
+    );
 }
 
-/// The same messages, published as a program would that fears nothing.
+/// The same messages, ready made, published as a program would that fears nothing.
 async fn plain(nats: &Nats, store: &Store, round: u32) -> f64 {
     let jetstream = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
     let (name, subjects) = (format!("PLAIN-{round}"), format!("plain.{round}"));
