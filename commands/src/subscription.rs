@@ -155,22 +155,6 @@ pub(crate) async fn take_back(unit: &mut Unit, command: DeclinePlanChange) -> Re
     Ok(())
 }
 
-/// Orders the first paid plan; the lane `billing` places the order with the payment provider. Answers the order's id.
-///
-/// # Errors
-/// [`SubscriptionError::OrderPending`].
-pub async fn order(bus: &Bus, context: Context, command: OrderPlan) -> Result<Committed<Uuid>, CommandError> {
-    bus.commit(context.in_turn(), move |unit| {
-        let command = command.clone();
-        Box::pin(async move {
-            let (tenant, order) = (unit.tenant(), command.order);
-            unit.decide::<Subscription>(tenant, command).await?;
-            Ok(order)
-        })
-    })
-    .await
-}
-
 /// What came of the wish for a plan, whether or not one is paid for already.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Subscribed {
@@ -179,10 +163,11 @@ pub enum Subscribed {
     Changed,
 }
 
-/// Orders the plan, or takes to it whoever pays already.
+/// Orders the first paid plan, which the lane `billing` places with the payment provider. Whoever pays already is taken
+/// to the plan as by [`move_to_plan`].
 ///
 /// # Errors
-/// Those of [`order`] and [`move_to_plan`].
+/// [`SubscriptionError::OrderPending`], or those of [`move_to_plan`].
 pub async fn subscribe(bus: &Bus, context: Context, command: OrderPlan) -> Result<Committed<Subscribed>, CommandError> {
     bus.commit(context.in_turn(), move |unit| {
         let command = command.clone();

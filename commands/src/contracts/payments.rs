@@ -237,8 +237,8 @@ pub async fn an_order_is_placed_once_though_the_answer_was_lost(store: Store) {
     let tenant = free_tenant(&store).await;
     provider.then([Fault::AnswerLost, Fault::Down, Fault::AnswerLost, Fault::AnswerLost]);
 
-    subscription::order(&store.bus, tenant.context(), order("small")).await.unwrap();
-    let again = subscription::order(&store.bus, tenant.context(), order("large")).await.unwrap_err();
+    subscription::subscribe(&store.bus, tenant.context(), order("small")).await.unwrap();
+    let again = subscription::subscribe(&store.bus, tenant.context(), order("large")).await.unwrap_err();
     assert!(matches!(again, CommandError::Subscription(SubscriptionError::OrderPending)), "{again:?}");
     until_all_is_done(&store).await;
 
@@ -257,14 +257,14 @@ pub async fn a_declined_order_says_why_and_changes_nothing(store: Store) {
     payments::link_customer(&store.bus, tenant.context(), "cus_1".to_owned()).await.unwrap();
     provider.then([Fault::Declines]);
 
-    subscription::order(&store.bus, tenant.context(), order("small")).await.unwrap();
+    subscription::subscribe(&store.bus, tenant.context(), order("small")).await.unwrap();
     until_all_is_done(&store).await;
 
     let after = state(&store, &tenant).await;
     let OrderOutcome::Declined { code, reason } = after.order.unwrap().outcome else { panic!("it was declined") };
     assert_eq!((code.as_deref(), reason.as_str()), (Some("card_declined"), "Your card was declined."));
     assert_eq!((after.plan.code.as_str(), after.paid), ("free", None));
-    subscription::order(&store.bus, tenant.context(), order("small")).await.unwrap();
+    subscription::subscribe(&store.bus, tenant.context(), order("small")).await.unwrap();
     until_all_is_done(&store).await;
     assert_eq!(state(&store, &tenant).await.plan.code, "small", "another card is another order");
     crew.stop().await;

@@ -29,6 +29,8 @@ use super::{
 
 /// How long a client waits for its order before it is told that it is on its way.
 const ORDER_AT_MOST: Duration = Duration::from_secs(25);
+/// How long a client waits for the payment of an upgrade. It counts anyway, and is taken back when it is declined.
+const CHANGE_AT_MOST: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 
 pub fn router() -> OpenApiRouter<App> {
@@ -274,7 +276,27 @@ async fn upgrade(
         subscription::move_to_plan(&app.bus, context, plan).await?
     };
     let seen = Visible::wait(&app, &[visible::SUBSCRIPTIONS, visible::USAGE], changed.place).await;
+    if changed.output.plan.is_same_plan_as(&offer.terms) && !same {
+        let after = informed(&app, caller).await?;
+        if !after.plan.is_same_plan_as(&offer.terms) {
+            let (wanted, stays) = (&offer.terms.display_name, &after.plan.display_name);
+            let sentence = format!("The payment for the {wanted} plan was declined. You stay on the {stays} plan.");
+            return Err(ApiError::new(Code::PaymentDeclined, sentence));
+        }
+    }
     Ok((seen, Json(told(changed.output))).into_response())
+}
+
+/// The subscription as soon as the payment provider has what was decided, or after a while without it.
+async fn informed(app: &App, caller: Caller) -> Result<Subscription, ApiError> {
+    let begun = Instant::now();
+    loop {
+        let state = app.bus.read::<Subscription>(caller.tenant, caller.tenant).await?;
+        if !state.untold || begun.elapsed() >= CHANGE_AT_MOST {
+            return Ok(state);
+        }
+        tokio::time::sleep(LOOK / 2).await;
+    }
 }
 
 fn told(changed: Changed) -> PlanChangeResponse {

@@ -61,6 +61,28 @@ async fn an_upgrade_is_in_force_at_once_and_its_invoice_resets_nothing() {
 }
 
 #[tokio::test]
+async fn an_upgrade_that_cannot_be_paid_is_not_in_force() {
+    let shop = Shop::open();
+    let account = shop.subscriber("starter").await;
+    shop.settled().await;
+    let before = account.subscription().await;
+    shop.stripe.let_payments_fail(&shop.customer_of(&account), true);
+    let refused = shop.change(&account, "professional").await;
+    let sentence = "The payment for the Professional plan was declined. You stay on the Starter plan.";
+    assert_eq!(refused.problem(400, "payment_declined"), sentence);
+    shop.deliver().await;
+    shop.settled().await;
+    assert_eq!(account.subscription().await, before);
+    assert_eq!(prices(&shop.there(&account)), ["price_starter"]);
+    let usage = account.get("subscriptions/usage").send().await.expect(200).json();
+    assert_eq!(usage["limit"], 100, "{usage}");
+
+    shop.stripe.let_payments_fail(&shop.customer_of(&account), false);
+    assert_eq!(shop.change(&account, "professional").await.expect(200).json()["plan"], "professional");
+    assert_eq!(prices(&shop.there(&account)), ["price_professional"]);
+}
+
+#[tokio::test]
 async fn a_downgrade_waits_for_the_next_period_and_can_be_taken_back() {
     let shop = Shop::open();
     let account = shop.subscriber("professional").await;
@@ -75,8 +97,7 @@ async fn a_downgrade_waits_for_the_next_period_and_can_be_taken_back() {
     let day = period_end(&seen).format("%-d %B %Y");
     assert_eq!(told["message"], format!("You stay on the Professional plan until {day}, then Starter begins."));
     shop.settled().await;
-    assert_eq!(prices(&shop.there(&account)), ["price_professional"], "that is paid for until then");
-    assert_eq!(invoiced(&shop, &shop.customer_of(&account), "subscription_update"), [0; 0]);
+    assert_eq!(prices(&shop.there(&account)), ["price_starter"], "what is invoiced next");
 
     // What Stripe tells meanwhile takes nothing back.
     shop.stripe.set_status(&shop.subscription_of(&account), "past_due");
@@ -88,6 +109,10 @@ async fn a_downgrade_waits_for_the_next_period_and_can_be_taken_back() {
     let told = shop.change(&account, "professional").await.expect(200).json();
     assert_eq!((&told["plan"], &told["scheduled_change"]), (&json!("professional"), &Value::Null));
     shop.until(&account, |seen| seen["scheduled_change"].is_null()).await;
+    shop.settled().await;
+    assert_eq!(prices(&shop.there(&account)), ["price_professional"]);
+    let invoices = invoiced(&shop, &shop.customer_of(&account), "subscription_update");
+    assert!(invoices.is_empty(), "what is paid for was neither given back nor charged again: {invoices:?}");
 }
 
 #[tokio::test]
