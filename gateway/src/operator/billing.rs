@@ -129,7 +129,7 @@ fn usage(period: &PeriodChecked) -> String {
     if *unsent > 0 {
         text.push_str(&format!(", {unsent} entries not sent yet"));
     }
-    if *young > 0 && ours != theirs {
+    if *young > 0 && *verdict == Verdict::OnItsWay {
         text.push_str(&format!(", {young} entries so young that Stripe may not have counted them"));
     }
     text
