@@ -47,7 +47,7 @@ enum Command {
     },
     /// Works off what events ask for
     Worker {
-        /// extract, rubric, score or react; all without
+        /// extract, rubric, score, react, clock, billing or webhook; all without
         lanes: Vec<Lane>,
     },
     /// Lets tenants' programs read their events on NATS

@@ -151,6 +151,8 @@ async fn metered_usage_that_stripe_has_otherwise_is_told_and_left_as_it_is() {
     assert_eq!(paid.stripe.calls("/v1/billing/meter_events").len(), calls, "nothing is put right");
 
     // As before this period nothing was metered, there is nothing to ask.
+    let unknown = paid.reconcile(&["0198c0de-0000-7000-8000-000000000002"]).refused();
+    assert!(unknown.contains("tenant 0198c0de-0000-7000-8000-000000000002 has no subscription"), "{unknown}");
     let before = paid.reconcile(&[&account.email, "--period", "2020-01-31"]).succeeded().stdout;
     assert!(before.contains("1 compared: 1 ok"), "{before}");
 }

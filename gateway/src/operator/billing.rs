@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use starscreen_commands::reconcile::{PeriodChecked, Reconciled, TenantChecked, Verdict};
-use starscreen_domain::TenantId;
+use starscreen_domain::{TenantId, subscription::Subscription};
 
 use super::{
     OperatorError,
@@ -72,7 +72,7 @@ async fn reconciled(
         OperatorError::Usage("there is nothing to compare with: STRIPE_API_KEY is not set".to_owned())
     })?;
     let tenant = match whose {
-        Some(whose) => Some(ledger::tenant(opened, whose).await?),
+        Some(whose) => Some(known(opened, ledger::tenant(opened, whose).await?).await?),
         None => None,
     };
     let found = reconcile::once(&opened.write, &settings.catalog(), &payments, tenant, period).await?;
@@ -86,6 +86,12 @@ async fn reconciled(
         }
     }
     Ok((found, unbilled))
+}
+
+async fn known(opened: &Opened, tenant: TenantId) -> Result<TenantId, OperatorError> {
+    let subscription: Subscription = opened.write.bus.read(tenant, tenant).await?;
+    let unknown = || OperatorError::Usage(format!("tenant {tenant} has no subscription"));
+    subscription.anchor.map(|_| tenant).ok_or_else(unknown)
 }
 
 fn print(found: &Reconciled, unbilled: &[Unbilled]) {
