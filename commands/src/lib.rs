@@ -19,6 +19,7 @@ pub mod job;
 pub mod operations;
 pub mod payments;
 pub mod ports;
+pub mod reconcile;
 pub mod schema;
 pub mod sequencer;
 pub mod signals;

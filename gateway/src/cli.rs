@@ -15,7 +15,8 @@ use crate::{
     config::{ConfigError, LoadOptions, Settings, Warning},
     demo, http,
     operator::{
-        self, audit::AuditCommand, distribution::AnalyticsCommand, migrate::MigrateCommand, queue::QueueCommand,
+        self, audit::AuditCommand, billing::BillingCommand, distribution::AnalyticsCommand, migrate::MigrateCommand,
+        queue::QueueCommand,
     },
     outbound,
     roles::{self, Part},
@@ -46,7 +47,7 @@ enum Command {
     },
     /// Works off what events ask for
     Worker {
-        /// extract, rubric, score or react; all without
+        /// extract, rubric, score, react, clock, billing or webhook; all without
         lanes: Vec<Lane>,
     },
     /// Lets tenants' programs read their events on NATS
@@ -93,6 +94,11 @@ enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// Compares what the ledger has with what Stripe has
+    Billing {
+        #[command(subcommand)]
+        command: BillingCommand,
+    },
     /// Prints every setting with its value and where it came from; secrets are left out
     Config {
         #[arg(long)]
@@ -120,7 +126,8 @@ enum RelayCommand {
 
 #[derive(Subcommand)]
 enum AdminCommand {
-    /// Changes the plan of the account with this e-mail address, at once
+    /// Changes the plan of the account with this e-mail address, at once; the Stripe subscription of a paying tenant
+    /// follows
     ChangePlan {
         email: String,
         /// Code name of a plan in the settings, such as `professional`
@@ -143,6 +150,12 @@ enum AdminCommand {
         email: String,
         #[arg(long)]
         reason: String,
+    },
+    /// Links the account with a customer that Stripe has already, such as one of the former application; for ever
+    LinkCustomer {
+        email: String,
+        /// Such as `cus_NffrFeUfNV2Hib`
+        customer: String,
     },
 }
 
@@ -242,6 +255,10 @@ async fn dispatch(
         Some(Command::Admin { command: AdminCommand::ResetUsage { email, reason } }) => {
             operator::correct_usage(&settings, &email, Correction::Reset, reason).await?;
         }
+        Some(Command::Admin { command: AdminCommand::LinkCustomer { email, customer } }) => {
+            operator::link_customer(&settings, &email, &customer).await?;
+        }
+        Some(Command::Billing { command }) => return Ok(operator::billing::run(&settings, command).await?),
         Some(Command::Rebuild(RebuildArgs { name, batch, diff, .. })) => {
             operator::rebuild(&settings, name.as_deref(), batch, diff).await?;
         }

@@ -11,6 +11,7 @@ pub mod metrics;
 mod operator;
 pub mod outbound;
 mod passwords;
+mod reconcile;
 pub mod roles;
 mod sweep;
 mod telemetry;

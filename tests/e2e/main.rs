@@ -36,6 +36,7 @@ mod problems;
 mod processes;
 mod quota;
 mod rebuild;
+mod reconcile;
 mod recovery;
 mod retry;
 mod rolling;

@@ -75,7 +75,7 @@ pub(super) async fn audit(
     Ok(!matches!(verdict, Verdict::Differs(_)))
 }
 
-async fn tenant(opened: &Opened, whose: &str) -> Result<TenantId, OperatorError> {
+pub(super) async fn tenant(opened: &Opened, whose: &str) -> Result<TenantId, OperatorError> {
     if let Ok(tenant) = whose.parse() {
         return Ok(tenant);
     }

@@ -35,7 +35,7 @@ const AT_ONCE: u32 = 10_000;
 pub enum QueueCommand {
     /// Lists work items, the oldest first
     List {
-        /// extract, rubric, score or react; all without
+        /// extract, rubric, score, react, clock, billing or webhook; all without
         lane: Option<Lane>,
         #[arg(long, default_value_t = 50)]
         limit: u32,

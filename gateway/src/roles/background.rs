@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use starscreen_commands::{
+    catalog::Catalog,
     ports::{Llm, Payments},
     sequencer::Sequencer,
     workers::{HOLD, LaneSettings, Ports, Workers},
@@ -22,6 +23,7 @@ use crate::{
         jetstream::{JetStreamFeed, wake_workers},
         stripe::{self, StripeOptions, StripePayments},
     },
+    reconcile::{self, Figures},
     sweep,
 };
 
@@ -46,6 +48,7 @@ pub struct Background {
     /// Ends last: what the others still commit wants its place in history.
     stop_relay: CancellationToken,
     relay: TaskTracker,
+    reconciled: watch::Sender<Option<Figures>>,
     /// Stores opened for a part alone.
     own: Vec<Opened>,
 }
@@ -144,6 +147,9 @@ impl Background {
             payments: payments(settings)?,
             catalog: Arc::new(settings.catalog()),
         };
+        if let (Some(payments), true) = (&ports.payments, lanes.contains(&Lane::Billing)) {
+            self.reconcile(&own, Arc::clone(&ports.catalog), Arc::clone(payments));
+        }
         let workers = Workers::new(own.write.bus.clone(), own.write.queue.clone(), ports);
         if let Some(topology) = broker::topology(settings, "starscreen worker").await? {
             let (wakes, stop) = (own.write.writer.wakes(), self.stop_workers.clone());
@@ -169,6 +175,21 @@ impl Background {
             workers.start(*lane, settings, self.stop_workers.clone(), &self.workers);
         }
         Ok(())
+    }
+
+    /// Tells in the log where ledger and payment provider differ.
+    fn reconcile(&mut self, own: &Opened, catalog: Arc<Catalog>, payments: Arc<dyn Payments>) {
+        let (write, told, stop) = (own.write.clone(), self.reconciled.clone(), self.stop_workers.clone());
+        self.workers.spawn(async move {
+            let pauses = (reconcile::FIRST_AFTER, reconcile::PAUSE);
+            let run = reconcile::run(&write, &catalog, &payments, pauses, &told);
+            stop.run_until_cancelled(Box::pin(run)).await
+        });
+    }
+
+    /// What the last comparison with the payment provider found; `None`: there was none yet, or none is made here.
+    pub fn reconciled(&self) -> watch::Receiver<Option<Figures>> {
+        self.reconciled.subscribe()
     }
 
     async fn acting(
@@ -212,6 +233,14 @@ impl Background {
 
 /// The payment provider, where there is a key of it.
 pub fn payments(settings: &Settings) -> Result<Option<Arc<dyn Payments>>, StartError> {
+    Ok(stripe_payments(settings, stripe::TIMEOUT)?.map(|payments| Arc::new(payments) as Arc<dyn Payments>))
+}
+
+/// The same as what it is; `timeout`: of one call.
+///
+/// # Errors
+/// When key or address cannot be one.
+pub fn stripe_payments(settings: &Settings, timeout: Duration) -> Result<Option<StripePayments>, StartError> {
     let Some(api_key) = settings.stripe.api_key.clone() else { return Ok(None) };
     let page = |path: &str| format!("{}{path}", settings.frontend_url);
     let options = StripeOptions {
@@ -221,8 +250,7 @@ pub fn payments(settings: &Settings) -> Result<Option<Arc<dyn Payments>>, StartE
         checkout_success_url: page("/billing?checkout=success"),
         checkout_cancel_url: page("/billing?checkout=canceled"),
         portal_return_url: page("/billing"),
-        timeout: stripe::TIMEOUT,
+        timeout,
     };
-    let payments = StripePayments::connect(options).map_err(StartError::Payments)?;
-    Ok(Some(Arc::new(payments)))
+    StripePayments::connect(options).map(Some).map_err(StartError::Payments)
 }

@@ -26,7 +26,7 @@ use crate::{
     tokens::Tokens,
 };
 
-pub use background::{BILLING_PLACES, Background, CLOCK_PLACES, WEBHOOK_PLACES};
+pub use background::{BILLING_PLACES, Background, CLOCK_PLACES, WEBHOOK_PLACES, stripe_payments};
 pub use opened::{Acting, Opened};
 
 /// Name and version in every event.

@@ -1,5 +1,7 @@
 //! The table `monthly_usage` and its reads.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 use starscreen_domain::{TenantId, UsageId};
@@ -77,6 +79,27 @@ impl MonthlyUsageQuery<'_> {
     /// When the database cannot be read.
     pub async fn list(self, tenant: TenantId) -> Result<Vec<MonthlyUsageRow>, ReadModelError> {
         Ok(self.0.all(Scope::Tenant(tenant), &of_tenant(tenant)).await?)
+    }
+
+    /// Tenants with metered candidates in periods that begin after `since`, and how many; for who may see all.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn metered_since(self, since: DateTime<Utc>) -> Result<Vec<(TenantId, i64)>, ReadModelError> {
+        let statement = Query::select()
+            .columns(MonthlyUsageRow::COLUMNS.iter().copied())
+            .from(MonthlyUsageRow::TABLE)
+            .and_where(Expr::col("metered").ne(0))
+            .and_where(Expr::col("period_start").gt(since.into_value()))
+            .order_by("tenant_id", Order::Asc)
+            .to_owned();
+        let rows: Vec<MonthlyUsageRow> = self.0.all(Scope::All, &statement).await?;
+        let mut metered: BTreeMap<TenantId, i64> = BTreeMap::new();
+        for row in rows {
+            let sum = metered.entry(row.tenant_id).or_default();
+            *sum = sum.saturating_add(row.metered);
+        }
+        Ok(metered.into_iter().collect())
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod broker;
 mod servers;
+mod stripe;
 
 use std::{
     borrow::Cow,
@@ -87,7 +88,7 @@ async fn look(loaded: Result<(Settings, Vec<Warning>), ConfigError>) -> Vec<Chec
     let mut checks = vec![about_settings(&warnings), about_plans(&settings)];
     if settings.database.url.is_some() {
         servers::look(&settings, &mut checks).await;
-        checks.push(about_model(&settings).await);
+        checks.extend([about_model(&settings).await, stripe::about(&settings).await]);
         return checks;
     }
     let dir = match DataDir::beside(&settings.data_dir) {
@@ -110,7 +111,7 @@ async fn look(loaded: Result<(Settings, Vec<Warning>), ConfigError>) -> Vec<Chec
         about_work(write, runs, &mut checks).await;
         write.close().await;
     }
-    checks.push(about_model(&settings).await);
+    checks.extend([about_model(&settings).await, stripe::about(&settings).await]);
     checks
 }
 
