@@ -131,14 +131,15 @@ fn print(found: &Reconciled, unbilled: &[Unbilled]) {
 /// Whole minutes, as Stripe counts.
 fn usage(period: &PeriodChecked) -> String {
     let PeriodChecked { from, to, ours, theirs, unsent, young, verdict } = period;
-    let mut text = format!("{} to {}: {}; {ours} here, {theirs} there", time(*from), time(*to), name(*verdict));
+    let mut parts =
+        vec![format!("{} to {}: {}; {ours} here", time(*from), time(*to), name(*verdict)), format!("{theirs} there")];
     if *unsent > 0 {
-        text.push_str(&format!(", {unsent} entries not sent yet"));
+        parts.push(format!("{unsent} entries not sent yet"));
     }
     if *young > 0 && *verdict == Verdict::OnItsWay {
-        text.push_str(&format!(", {young} entries so young that Stripe may not have counted them"));
+        parts.push(format!("{young} entries so young that Stripe may not have counted them"));
     }
-    text
+    parts.join(", ")
 }
 
 fn name(verdict: Verdict) -> &'static str {
