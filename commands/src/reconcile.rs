@@ -354,7 +354,7 @@ fn differences(ours: &Subscription, theirs: &[PaidSubscription], catalog: &Catal
     match (&ours.paid, &there) {
         (None, None) => return told,
         (Some(here), None) => {
-            told.push(format!("{} is {} here, and there is none there", here.id, here.status.as_str()))
+            told.push(format!("{} is {} here, and there is none there", here.id, here.status.as_str()));
         }
         (None, Some(there)) => {
             told.push(format!("{} is {} there, and none is known here", there.id, there.status.as_str()));
