@@ -39,7 +39,7 @@ impl Crew {
         ];
         all.extend(environment);
         let apart = Apart::new(&all);
-        let others: &[&[&str]] = &[&["relay"], &["projector"], &["worker", "extract", "rubric", "react"]];
+        let others: &[&[&str]] = &[&["relay"], &["projector"], &["worker", "extract", "rubric", "react", "billing"]];
         let mut others: Vec<Server> = others.iter().map(|part| apart.run(part)).collect();
         others.extend((0..WORKERS).map(|_| apart.run(&["worker", "score"])));
         Self { gateway: apart.gateway(), _others: others, apart }

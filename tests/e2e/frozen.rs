@@ -27,8 +27,11 @@ async fn a_worker_that_wakes_up_after_its_lease_reports_nothing() {
         ("STARSCREEN_WORKERS_SCORE_PARALLEL", &IN_HAND.to_string()),
         ("STARSCREEN_LOG", "info,starscreen_commands::workers=debug"),
     ]);
-    let _others =
-        [apart.run(&["relay"]), apart.run(&["projector"]), apart.run(&["worker", "extract", "rubric", "react"])];
+    let _others = [
+        apart.run(&["relay"]),
+        apart.run(&["projector"]),
+        apart.run(&["worker", "extract", "rubric", "react", "billing"]),
+    ];
     let gateway = apart.gateway();
     let account = apart.account(&gateway).await;
     let job = account.ready_job().await;

@@ -14,7 +14,7 @@ use crate::{apart::Apart, outages::the_stream_is_the_log};
 
 /// More events of one kind and tenant than there are of any other.
 const JOBS: usize = 12;
-const PROJECTORS: usize = 6;
+const PROJECTORS: usize = starscreen_projections::Models::NAMES.len();
 /// So many have certainly read nothing of what is lost: the others may wait for a connection.
 const HELD: usize = 3;
 const SETTLED_WITHIN: Duration = Duration::from_mins(1);

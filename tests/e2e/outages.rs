@@ -539,8 +539,11 @@ async fn what_a_killed_worker_had_in_hand_is_done_by_the_other_and_once() {
         ("OPENAI_BASE_URL", &model.base_url()),
         ("STARSCREEN_WORKERS_SCORE_PARALLEL", &IN_HAND.to_string()),
     ]);
-    let _others =
-        [apart.run(&["relay"]), apart.run(&["projector"]), apart.run(&["worker", "extract", "rubric", "react"])];
+    let _others = [
+        apart.run(&["relay"]),
+        apart.run(&["projector"]),
+        apart.run(&["worker", "extract", "rubric", "react", "billing"]),
+    ];
     let [victim, _other] = [apart.run(&["worker", "score"]), apart.run(&["worker", "score"])];
     let gateway = apart.gateway();
     let account = apart.account(&gateway).await;

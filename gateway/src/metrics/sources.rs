@@ -19,6 +19,7 @@ use super::page::Page;
 use crate::{
     http::chain,
     outbound::jetstream::{Blocker, JetStreamFeed, RelayStatus},
+    reconcile::Figures,
 };
 
 /// A store that takes longer is left out; whoever asks waits ten seconds at most.
@@ -45,6 +46,8 @@ pub enum Source {
         read_model: &'static str,
         feed: Arc<JetStreamFeed>,
     },
+    /// What the last comparison with the payment provider found, if there was one.
+    Reconciled(watch::Receiver<Option<Figures>>),
 }
 
 impl Source {
@@ -59,6 +62,7 @@ impl Source {
             Self::Sequencer(status) => return sequencer(&status.borrow(), page),
             Self::Relay(status) => return relay(&status.borrow(), page),
             Self::Feed { read_model, feed } => return counters(read_model, feed, page),
+            Self::Reconciled(found) => return reconciled(found.borrow().as_ref(), page),
         };
         let failed = match outcome {
             Ok(Ok(())) => false,
@@ -157,6 +161,17 @@ fn relay(status: &RelayStatus, page: &mut Page) {
         &[],
         status.republished,
     );
+}
+
+fn reconciled(found: Option<&Figures>, page: &mut Page) {
+    let Some(Figures { at, checked, drifting, unknown }) = found else { return };
+    let help = "Tenants whose payments were compared with the provider's by the last run, by what it found";
+    let alike = checked.saturating_sub(drifting + unknown);
+    for (found, tenants) in [("alike", alike), ("drift", *drifting), ("unknown", *unknown)] {
+        page.gauge("billing_reconciled", help, &[("found", found)], number(tenants as u64));
+    }
+    let help = "When payments were last compared with the provider's, in seconds since 1970";
+    page.gauge("billing_reconciled_timestamp_seconds", help, &[], number(at.timestamp().unsigned_abs()));
 }
 
 fn counters(read_model: &'static str, feed: &JetStreamFeed, page: &mut Page) {

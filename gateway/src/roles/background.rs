@@ -75,6 +75,7 @@ impl Background {
                 }
                 (Part::Workers(lanes), Some(llm)) => {
                     background.workers(settings, dir, opened, lanes, Arc::clone(llm)).await?;
+                    metrics.add([Source::Reconciled(background.reconciled.subscribe())]);
                 }
                 (Part::Workers(_) | Part::Gateway, _) => {}
             }
@@ -185,11 +186,6 @@ impl Background {
             let run = reconcile::run(&write, &catalog, &payments, pauses, &told);
             stop.run_until_cancelled(Box::pin(run)).await
         });
-    }
-
-    /// What the last comparison with the payment provider found; `None`: there was none yet, or none is made here.
-    pub fn reconciled(&self) -> watch::Receiver<Option<Figures>> {
-        self.reconciled.subscribe()
     }
 
     async fn acting(

@@ -22,7 +22,7 @@ pub async fn measure() {
     let base_url = model.base_url();
     let settings = [("OPENAI_API_KEY", "sk-bench-0123456789abcdef"), ("OPENAI_BASE_URL", base_url.as_str())];
     let mut stage = Stage::new(&settings);
-    for verb in [&["relay"][..], &["projector"], &["worker", "extract", "rubric", "react"]] {
+    for verb in [&["relay"][..], &["projector"], &["worker", "extract", "rubric", "react", "billing"]] {
         stage.start(verb);
     }
     let client = stage.gateway();
