@@ -56,7 +56,7 @@ impl Stage {
 
     /// The whole history, when nothing is left to do and read models have seen everything.
     async fn history(&self) -> Vec<RawEvent> {
-        const SQL: &str = "SELECT (SELECT COUNT(*) FROM work),
+        const SQL: &str = "SELECT (SELECT COUNT(*) FROM work WHERE lane <> 'clock'),
             (SELECT COUNT(*) FROM events) - (SELECT MIN(position) FROM read.projection)";
         let look = async || {
             let left: Vec<(i64, i64)> = self.ours.db.fetch(Scope::All, SQL, vec![]).await.unwrap();
