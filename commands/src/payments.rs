@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use starscreen_domain::{
     Actor, CustomerId, TenantId, WebhookId,
+    account::Account,
     customer::{ClaimCustomer, Customer},
     subscription::{LinkCustomer, Paid, RecordProviderState, Subscription, SubscriptionEvent, SubscriptionStatus},
     webhook::{ReceiveWebhook, RetryWebhook, Webhook},
@@ -14,7 +15,7 @@ use crate::{
     bus::{Bus, Committed, Context, Unit},
     catalog::Catalog,
     error::CommandError,
-    ports::PaidSubscription,
+    ports::{PaidSubscription, Vault},
     subscription::bring_limit,
 };
 
@@ -50,6 +51,18 @@ pub async fn retry_webhook(bus: &Bus, context: Context, id: WebhookId) -> Result
 /// The key under which a tenant's customer is made at the provider: one, whoever asks.
 pub fn customer_key(tenant: TenantId) -> Uuid {
     Uuid::new_v5(&tenant.0, b"customer")
+}
+
+/// The address that the tenant's customer has at the provider; `None`: there is none, or the person was erased.
+///
+/// # Errors
+/// When history or keys cannot be read.
+pub async fn email_of(bus: &Bus, vault: &dyn Vault, tenant: TenantId) -> Result<Option<String>, CommandError> {
+    let Account { user_id: Some(user), email: Some(email) } = bus.read::<Account>(tenant, tenant).await? else {
+        return Ok(None);
+    };
+    let Some(key) = vault.subject_key(tenant, user.0).await? else { return Ok(None) };
+    Ok(Some(String::from_utf8_lossy(&key.open_bytes("email", &email.data)?).into_owned()))
 }
 
 /// Links the tenant with its customer at the provider, for ever.

@@ -6,7 +6,7 @@ use starscreen_domain::{
     UsageId,
     subscription::{
         ApplyScheduledChange, ChangePlan, DeclinePlanChange, Interval, OrderPlan, PlanTerms, SchedulePlanChange,
-        Scheduled, Subscription, SubscriptionError,
+        Scheduled, Subscription,
     },
     usage::{AdjustUsage, ChangeLimit, PeriodTerms, Usage},
 };
@@ -30,7 +30,7 @@ pub struct PlanChange {
 /// runs beside it sees one or the other, never a mix.
 ///
 /// # Errors
-/// [`SubscriptionError::NotStarted`] without a subscription.
+/// [`starscreen_domain::subscription::SubscriptionError::NotStarted`] without a subscription.
 pub async fn change_plan(
     bus: &Bus,
     context: Context,
@@ -79,7 +79,8 @@ pub struct Changed {
 /// fewer. Back to the plan in force takes back what was scheduled.
 ///
 /// # Errors
-/// [`SubscriptionError::NothingPaid`], or [`SubscriptionError::NotInGoodStanding`].
+/// [`starscreen_domain::subscription::SubscriptionError::NothingPaid`], or
+/// [`starscreen_domain::subscription::SubscriptionError::NotInGoodStanding`].
 pub async fn move_to_plan(bus: &Bus, context: Context, plan: PlanTerms) -> Result<Committed<Changed>, CommandError> {
     bus.commit(context.in_turn(), move |unit| {
         let plan = plan.clone();
@@ -115,7 +116,7 @@ fn end_of_paid_time(before: &Subscription, at: DateTime<Utc>) -> Result<DateTime
 /// Ends what is paid with the time that is paid for; then the plan is `free`.
 ///
 /// # Errors
-/// [`SubscriptionError::NothingPaid`].
+/// [`starscreen_domain::subscription::SubscriptionError::NothingPaid`].
 pub async fn cancel(bus: &Bus, context: Context, free: PlanTerms) -> Result<Committed<Changed>, CommandError> {
     bus.commit(context.in_turn(), move |unit| {
         let free = free.clone();
@@ -167,7 +168,7 @@ pub enum Subscribed {
 /// to the plan as by [`move_to_plan`].
 ///
 /// # Errors
-/// [`SubscriptionError::OrderPending`], or those of [`move_to_plan`].
+/// [`starscreen_domain::subscription::SubscriptionError::OrderPending`], or those of [`move_to_plan`].
 pub async fn subscribe(bus: &Bus, context: Context, command: OrderPlan) -> Result<Committed<Subscribed>, CommandError> {
     bus.commit(context.in_turn(), move |unit| {
         let command = command.clone();
@@ -228,18 +229,4 @@ pub async fn adjust_usage(
         })
     })
     .await
-}
-
-/// Where a tenant stands with its payments.
-///
-/// # Errors
-/// [`SubscriptionError::NotInGoodStanding`], or when the store fails.
-pub async fn require_good_standing(
-    bus: &Bus,
-    tenant: starscreen_domain::TenantId,
-    at: DateTime<Utc>,
-) -> Result<(), CommandError> {
-    let subscription = bus.read::<Subscription>(tenant, tenant).await?;
-    let standing: Result<(), SubscriptionError> = subscription.require_good_standing(at);
-    Ok(standing?)
 }

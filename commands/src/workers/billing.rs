@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use starscreen_domain::{
     Actor, EventId, TenantId,
-    account::Account,
     subscription::{
         DeclineOrder, DeclinePlanChange, NoteProviderInformed, OrderOutcome, Subscription, SubscriptionError,
     },
@@ -19,7 +18,7 @@ use crate::{
     catalog::FREE,
     error::CommandError,
     payments::{self, Said},
-    ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Prices, SubjectKey},
+    ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Prices},
     subscription,
     work::Claimed,
 };
@@ -228,15 +227,7 @@ impl Workers {
         if let Some(customer) = &subscription.customer {
             return Ok(customer.clone());
         }
-        let email = match self.bus.read::<Account>(item.tenant, item.tenant).await? {
-            Account { user_id: Some(user), email: Some(email) } => {
-                let key = self.ports.vault.subject_key(item.tenant, user.0).await.map_err(WorkError::from)?;
-                let open = |key: Arc<dyn SubjectKey>| key.open_bytes("email", &email.data);
-                key.map(open).transpose().map_err(WorkError::from)?
-            }
-            Account { .. } => None,
-        };
-        let email = email.map(|email| String::from_utf8_lossy(&email).into_owned());
+        let email = payments::email_of(&self.bus, self.ports.vault.as_ref(), item.tenant).await?;
         let customer =
             payments.create_customer(item.tenant, email.as_deref(), payments::customer_key(item.tenant)).await?;
         payments::link_customer(&self.bus, on_behalf_of(item), customer.clone()).await?;

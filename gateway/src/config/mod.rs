@@ -211,11 +211,8 @@ impl StripeSettings {
     /// Whether the key is one for real money; `None`: there is none, or it does not say.
     pub fn livemode(&self) -> Option<bool> {
         let key = self.api_key.as_ref()?.expose_secret();
-        let (_, rest) = key.split_once('_')?;
-        if rest.starts_with("live_") {
-            return Some(true);
-        }
-        rest.starts_with("test_").then_some(false)
+        let is_of = |mode: &str| ["sk", "rk"].iter().any(|kind| key.starts_with(&format!("{kind}_{mode}_")));
+        if is_of("live") { Some(true) } else { is_of("test").then_some(false) }
     }
 }
 

@@ -297,6 +297,15 @@ fn amounts_are_read_as_people_write_them() {
 }
 
 #[test]
+fn the_key_of_stripe_says_whether_money_is_moved() {
+    for (key, livemode) in
+        [("sk_live_1", Some(true)), ("rk_live_1", Some(true)), ("sk_test_1", Some(false)), ("other", None)]
+    {
+        assert_eq!(nothing().variable("STRIPE_API_KEY", key).settings().stripe.livemode(), livemode, "{key}");
+    }
+}
+
+#[test]
 fn a_plan_is_offered_by_the_year_where_it_has_a_price_for_it() {
     let settings = nothing().variable("STRIPE_PRICE_ID_STARTER_ANNUAL", "price_a").settings();
     let catalog = settings.catalog();

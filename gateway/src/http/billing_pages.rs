@@ -8,10 +8,7 @@ use starscreen_commands::{
     payments,
     ports::{Order, Payments, PaymentsError},
 };
-use starscreen_domain::{
-    account::Account,
-    subscription::{OrderOutcome, Subscription},
-};
+use starscreen_domain::subscription::{OrderOutcome, Subscription};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -86,13 +83,7 @@ async fn new_customer(
     request: &Request,
     provider: &dyn Payments,
 ) -> Result<String, ApiError> {
-    let account = app.bus.read::<Account>(caller.tenant, caller.tenant).await?;
-    let key = app.vault.subject_key(caller.tenant, caller.user.0).await?;
-    let email = match (key, account.email) {
-        (Some(key), Some(email)) => Some(key.open_bytes("email", &email.data)?),
-        _ => None,
-    };
-    let email = email.map(|email| String::from_utf8_lossy(&email).into_owned());
+    let email = payments::email_of(&app.bus, app.vault.as_ref(), caller.tenant).await?;
     let once = payments::customer_key(caller.tenant);
     let customer = provider.create_customer(caller.tenant, email.as_deref(), once).await.map_err(refused)?;
     let context = request.context(caller, String::new);

@@ -35,7 +35,7 @@ pub(super) async fn about(settings: &Settings) -> Check {
             return wrong(NAME, format!("{host}: {error}"), remedy);
         }
     };
-    let mode = match payments.livemode() {
+    let mode = match settings.stripe.livemode() {
         Some(true) => "live",
         Some(false) => "test",
         None => "unknown",

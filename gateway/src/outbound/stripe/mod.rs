@@ -17,7 +17,7 @@ use std::{
 
 use async_trait::async_trait;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use starscreen_commands::ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Preview, Prices};
 use starscreen_domain::TenantId;
 use uuid::Uuid;
@@ -81,13 +81,6 @@ impl StripePayments {
 
     pub fn host(&self) -> &str {
         self.client.host()
-    }
-
-    /// Whether the key moves money; `None`: the key does not say. Webhooks of the other mode are none of ours.
-    pub fn livemode(&self) -> Option<bool> {
-        let key = self.options.api_key.expose_secret();
-        let is_of = |mode: &str| ["sk", "rk"].iter().any(|kind| key.starts_with(&format!("{kind}_{mode}_")));
-        if is_of("live") { Some(true) } else { is_of("test").then_some(false) }
     }
 
     /// Reads each of `prices` and the meters, for `doctor`.
@@ -346,19 +339,6 @@ mod tests {
 
     use super::*;
 
-    fn connected(api_key: &str) -> StripePayments {
-        let options = StripeOptions {
-            api_key: api_key.into(),
-            base_url: "http://127.0.0.1:1".to_owned(),
-            meter_event_name: "candidates".to_owned(),
-            checkout_success_url: String::new(),
-            checkout_cancel_url: String::new(),
-            portal_return_url: String::new(),
-            timeout: Duration::from_secs(1),
-        };
-        StripePayments::connect(options).unwrap()
-    }
-
     fn subscribed(items: &[(&str, bool)]) -> PaidSubscription {
         let item = |(id, metered): &(&str, bool)| PaidItem {
             id: (*id).to_owned(),
@@ -381,15 +361,6 @@ mod tests {
         let mut form = Form::default();
         changed(&mut form, "items", &subscribed(items), &prices);
         form.pairs().iter().map(|(name, value)| format!("{name}={value}")).collect()
-    }
-
-    #[tokio::test]
-    async fn the_key_says_whether_money_is_moved() {
-        for (key, livemode) in
-            [("sk_live_1", Some(true)), ("rk_live_1", Some(true)), ("sk_test_1", Some(false)), ("other", None)]
-        {
-            assert_eq!(connected(key).livemode(), livemode, "{key}");
-        }
     }
 
     #[test]
