@@ -1,10 +1,15 @@
 //! Work: what events asked for, claimed fairly, on a lease, with attempts and backoff.
 //!
-//! Urgent items go first, then the tenant with the least in flight, so nobody waits behind another's thousand files.
+//! Urgent items go first, then the tenant with the least in flight, of several the one whose turn it is, so nobody waits
+//! behind another's thousand files.
 //! A lease that runs out gives the item to somebody else; the report of a result deletes the item in its own commit,
 //! fenced by the attempt, so there is one result whatever crashes.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
@@ -85,10 +90,13 @@ impl LanePause {
 pub struct WorkQueue {
     db: Db,
     wakes: Arc<Wakes>,
+    /// Who was served last in each lane; those with as much in flight as he are served before him.
+    served: Arc<Mutex<HashMap<Lane, Uuid>>>,
 }
 
 /// Hops from tenant to tenant along the index, so a long queue of one costs nothing, and looks into the queues of no
-/// more tenants than there are items to give: those with the least in flight, then those who wait longest.
+/// more tenants than there are items to give: those with the least in flight, and of these in turn, or whoever has the
+/// oldest items would be served all the time where there are fewer places than tenants.
 const READY: &str = "WITH RECURSIVE tenants (tenant_id) AS (
         SELECT * FROM (SELECT tenant_id FROM work WHERE lane = $1 AND urgent = $2 ORDER BY tenant_id LIMIT 1) AS first
         UNION ALL
@@ -104,7 +112,8 @@ const READY: &str = "WITH RECURSIVE tenants (tenant_id) AS (
                 AND given.lease IS NOT NULL AND given.free_at_ms > $3) AS in_flight
         FROM tenants WHERE tenants.tenant_id IS NOT NULL
     ), chosen AS (
-        SELECT tenant_id, in_flight FROM waiting WHERE first_free <= $3 ORDER BY in_flight, first_free LIMIT $4
+        SELECT tenant_id, in_flight FROM waiting WHERE first_free <= $3
+        ORDER BY in_flight, tenant_id <= $5, tenant_id LIMIT $4
     )
     SELECT item.id, item.urgent, item.tenant_id, item.subject, item.task, item.attempts,
         item.correlation_id, item.causation_id, item.created_at_ms, item.failing_since_ms, item.last_error,
@@ -169,7 +178,7 @@ where
 
 impl WorkQueue {
     pub fn new(db: Db, wakes: Arc<Wakes>) -> Self {
-        Self { db, wakes }
+        Self { db, wakes, served: Arc::default() }
     }
 
     /// For what operators ask of the same tables.
@@ -186,14 +195,15 @@ impl WorkQueue {
         if self.pause_of(lane).await?.is_some_and(|pause| pause.holds_at(now)) {
             return Ok(vec![]);
         }
-        let mut ready = self.ready(lane, 1, limit, now).await?;
+        let last = self.served.lock().unwrap_or_else(PoisonError::into_inner).get(&lane).copied().unwrap_or_default();
+        let mut ready = self.ready(lane, 1, limit, now, last).await?;
         if ready.len() < limit {
-            ready.extend(self.ready(lane, 0, limit, now).await?);
+            ready.extend(self.ready(lane, 0, limit, now, last).await?);
         }
         if ready.is_empty() {
             return Ok(vec![]);
         }
-        let chosen = fairly(ready, limit);
+        let chosen = fairly(ready, limit, last);
         let until = now.saturating_add(millis(lease_for));
         let mut claimed = Vec::with_capacity(chosen.len());
         // In one order for all claimers, who could wait for each other otherwise.
@@ -226,14 +236,28 @@ impl WorkQueue {
         }
         tx.commit().await?;
         claimed.sort_by_key(|(turn, _)| *turn);
+        if let Some((_, claim)) = claimed.last() {
+            self.served.lock().unwrap_or_else(PoisonError::into_inner).insert(lane, claim.tenant.0);
+        }
         Ok(claimed.into_iter().map(|(_, claim)| claim).collect())
     }
 
     /// The first `limit` items that may be claimed now, of each of the tenants whose turn it is.
-    async fn ready(&self, lane: Lane, urgent: i64, limit: usize, now: i64) -> Result<Vec<Ready>, sqlx::Error> {
+    async fn ready(
+        &self,
+        lane: Lane,
+        urgent: i64,
+        limit: usize,
+        now: i64,
+        last: Uuid,
+    ) -> Result<Vec<Ready>, sqlx::Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let sql = if lane == Lane::Clock { DUE } else { READY };
-        self.db.fetch(Scope::All, sql, vec![lane.name().into(), urgent.into(), now.into(), limit.into()]).await
+        let mut values = vec![lane.name().into(), urgent.into(), now.into(), limit.into()];
+        if lane == Lane::Clock {
+            return self.db.fetch(Scope::All, DUE, values).await;
+        }
+        values.push(last.into());
+        self.db.fetch(Scope::All, READY, values).await
     }
 
     /// Gives an item back, to be tried again after `pause`. False when the lease was lost.
@@ -413,8 +437,8 @@ impl WorkQueue {
     }
 }
 
-/// Urgent first, then whoever would have the least in flight with this item, then by age.
-fn fairly(ready: Vec<Ready>, limit: usize) -> Vec<Ready> {
+/// Urgent first, then whoever would have the least in flight with this item, then whose turn it is, then by age.
+fn fairly(ready: Vec<Ready>, limit: usize, last: Uuid) -> Vec<Ready> {
     let mut turns: HashMap<Uuid, i64> = HashMap::new();
     let mut ranked: Vec<(i64, Ready)> = ready
         .into_iter()
@@ -424,7 +448,8 @@ fn fairly(ready: Vec<Ready>, limit: usize) -> Vec<Ready> {
             (*turn, item)
         })
         .collect();
-    ranked.sort_by_key(|(turn, item)| (!item.urgent, *turn, item.free_at_ms, item.id));
+    ranked
+        .sort_by_key(|(turn, item)| (!item.urgent, *turn, item.tenant <= last, item.tenant, item.free_at_ms, item.id));
     ranked.into_iter().take(limit).map(|(_, item)| item).collect()
 }
 

@@ -1,20 +1,15 @@
 //! Several worker processes at one queue: together they run over no model that is unwell, and wait no longer than one
 //! would for a tenant who has more work than all the others.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use serde_json::json;
-use sqlx::{Connection, PgConnection};
 use starscreen_tests::{Kind, ModelServer, Reply, Resume, Server};
 use uuid::Uuid;
 
 use crate::{
     apart::Apart,
-    fairness::{ANSWERS_AFTER, FLOOD, OTHERS, ROUNDS, UPLOADS, median, upload},
+    fairness::{Ground, OTHERS},
 };
 
 const WORKERS: usize = 2;
@@ -105,11 +100,11 @@ async fn a_storm_over_two_workers_passes_without_a_victim() {
     apart.check(&told).await;
 }
 
-/// As `fairness.rs` has it for one process. What is measured begins when everybody has uploaded everything.
+/// As `fairness.rs` has it for one process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_workers_together_are_as_fair_as_one() {
     let model = ModelServer::start();
-    model.always(Kind::Evaluation, &[Reply::GoodAfter(ANSWERS_AFTER)]);
+    model.always(Kind::Evaluation, &[Reply::GoodAfter(Duration::from_millis(50))]);
     let crew = Crew::start(&model, PLACES / WORKERS, &[]);
     let apart = &crew.apart;
     let mut tenants = vec![];
@@ -118,42 +113,7 @@ async fn two_workers_together_are_as_fair_as_one() {
         let job = account.ready_job().await;
         tenants.push((account, job));
     }
-    let (floods, others) = tenants.split_first().unwrap();
-    let (mut alone, mut beside) = (vec![], vec![]);
-    for round in 0..2 * ROUNDS {
-        let flooded = round % 2 == 1;
-        let flood = if flooded { FLOOD } else { 0 };
-        apart.operate(&["queue", "pause", "score", "--reason", "until all is uploaded"]).succeeded();
-        upload(&floods.0, &floods.1, flood).await; // first, so that a queue is in their way
-        let candidates = join_all(others.iter().map(|(account, job)| upload(account, job, UPLOADS))).await;
-        until_ready_to_score(apart, flood + OTHERS * UPLOADS).await;
-        apart.operate(&["queue", "resume", "score"]).succeeded();
-        let begun = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
-        apart.settled_within(SETTLED_WITHIN).await;
-        let scored = scored_at(apart).await;
-        let waits = candidates.iter().flatten().map(|candidate| (scored[candidate] - begun) * 1_000.0);
-        if flooded { beside.extend(waits) } else { alone.extend(waits) }
-    }
-    let (alone, beside) = (median(alone), median(beside));
-    println!("until SCORED, median: {alone:.0} ms alone, {beside:.0} ms beside the flood, {:.2} times", beside / alone);
-    assert!(beside < 2.0 * alone, "the others waited {beside:.0} ms instead of {alone:.0} ms");
-}
-
-async fn until_ready_to_score(apart: &Apart, items: usize) {
-    let sql = "SELECT subject FROM write.work WHERE lane = 'score'";
-    let mut session = PgConnection::connect(apart.url()).await.unwrap();
-    let look = async || match sqlx::query(sql).fetch_all(&mut session).await.unwrap().len() {
-        ready if ready == items => Ok(()),
-        ready => Err(format!("{ready} of {items}")),
-    };
-    apart.home().log().until_at_most(SETTLED_WITHIN, "all that was uploaded is to be scored", look).await;
-}
-
-/// In seconds since 1970, by candidate.
-async fn scored_at(apart: &Apart) -> BTreeMap<String, f64> {
-    let sql = "SELECT aggregate_id::text, extract(epoch FROM recorded_at)::float8 FROM write.events
-        WHERE event_type = 'CandidateScored'";
-    let mut session = PgConnection::connect(apart.url()).await.unwrap();
-    let scored: Vec<(String, f64)> = sqlx::query_as(sql).fetch_all(&mut session).await.unwrap();
-    scored.into_iter().collect()
+    let operate = |verb: &[&str]| apart.operate(verb);
+    Ground { operate: &operate, events: apart.events(), log: apart.home().log() }.is_fair(&tenants).await;
+    apart.settled_within(SETTLED_WITHIN).await;
 }

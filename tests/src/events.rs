@@ -127,16 +127,11 @@ impl Events {
 
     /// For each stream, how long after its first event `from` its first event `to` was recorded.
     pub async fn milliseconds_between(&self, from: &str, to: &str) -> Vec<f64> {
-        self.milliseconds_by_stream(from, to).await.into_values().collect()
-    }
-
-    /// As [`Events::milliseconds_between`], by stream.
-    pub async fn milliseconds_by_stream(&self, from: &str, to: &str) -> BTreeMap<String, f64> {
         let first = |name| {
             format!("SELECT aggregate_id, MIN(recorded_at) AS at FROM events WHERE event_type = '{name}' GROUP BY 1")
         };
         let sql = format!(
-            "SELECT aggregate_id, {} FROM ({}) AS earlier JOIN ({}) AS later USING (aggregate_id)",
+            "SELECT {} FROM ({}) AS earlier JOIN ({}) AS later USING (aggregate_id)",
             if self.0.is_file() {
                 "(julianday(later.at) - julianday(earlier.at)) * 86400000.0"
             } else {
@@ -145,7 +140,7 @@ impl Events {
             first(from),
             first(to)
         );
-        self.rows(&sql).await.into_iter().collect()
+        self.rows::<(f64,)>(&sql).await.into_iter().map(|(milliseconds,)| milliseconds).collect()
     }
 
     pub async fn receipts(&self) -> i64 {

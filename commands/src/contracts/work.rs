@@ -88,6 +88,28 @@ pub async fn a_long_queue_does_not_delay_a_neighbour(store: Store) {
     assert_eq!(ids(&claim(&store.queue, 500).await).len(), 500);
 }
 
+/// Also with fewer places than tenants, when there is always somebody with nothing in flight and older items.
+pub async fn tenants_are_served_in_turn(store: Store) {
+    let (large, small, late) = (a_tenant(), a_tenant(), a_tenant());
+    let names = [large, small, late];
+    let mut served = String::new();
+    bulk(&store, large, 20).await;
+    for one in 0..8 {
+        if one == 2 {
+            bulk(&store, small, 3).await;
+            bulk(&store, late, 1).await;
+        }
+        let item = claim(&store.queue, 1).await.remove(0);
+        served.push(char::from(
+            b'A' + u8::try_from(names.iter().position(|name| *name == item.tenant).unwrap()).unwrap(),
+        ));
+        assert!(store.queue.complete(item.lease).await.unwrap());
+    }
+    assert_eq!(served, "AABCABAB");
+    let both = claim(&store.queue, 2).await;
+    assert_eq!(tenants(&both), [large, large]);
+}
+
 pub async fn a_claim_takes_as_many_as_asked_for(store: Store) {
     let tenant = a_tenant();
     let asked = bulk(&store, tenant, 5).await;
