@@ -253,17 +253,95 @@ async fn give_positions(session: &mut PgConnection, last: &mut Last) -> Result<b
     Ok(waiting > next)
 }
 
+/// A session as pg_stat_activity shows it. Of other roles' sessions it hides what they do.
+struct Session {
+    application_name: Option<String>,
+    pid: i32,
+    datname: Option<String>,
+    usename: Option<String>,
+    state: Option<String>,
+    seconds: Option<i64>,
+}
+
 /// The oldest transaction that holds up the order.
-async fn blocker(session: &mut PgConnection) -> Result<String, sqlx::Error> {
-    const SQL: &str = "SELECT format('%s (pid %s, database %s, %s for %s s)', application_name, pid, datname,
-            COALESCE(state, 'unknown'), round(extract(epoch FROM clock_timestamp() - xact_start))) AS who
+pub(crate) async fn blocker(session: &mut PgConnection) -> Result<String, sqlx::Error> {
+    const SQL: &str = "SELECT application_name, pid, datname::text AS datname, usename::text AS usename, state,
+            extract(epoch FROM clock_timestamp() - xact_start)::bigint AS seconds
         FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
         ORDER BY age(backend_xid) DESC LIMIT 1";
-    let row = within(sqlx::query(SQL).fetch_optional(session)).await?;
-    let unknown = || "a transaction that is not shown, perhaps a prepared one (pg_prepared_xacts)".to_owned();
-    row.map_or_else(|| Ok(unknown()), |row| Ok(row.try_get::<Option<String>, _>("who")?.unwrap_or_else(unknown)))
+    let Some(row) = within(sqlx::query(SQL).fetch_optional(session)).await? else {
+        return Ok("a transaction that is not shown, perhaps a prepared one (pg_prepared_xacts)".to_owned());
+    };
+    let shown = Session {
+        application_name: row.try_get("application_name")?,
+        pid: row.try_get("pid")?,
+        datname: row.try_get("datname")?,
+        usename: row.try_get("usename")?,
+        state: row.try_get("state")?,
+        seconds: row.try_get("seconds")?,
+    };
+    Ok(shown.to_string())
+}
+
+impl std::fmt::Display for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let program = given(&self.application_name).unwrap_or_else(|| "a session without a name".to_owned());
+        write!(f, "{program} (pid {}", self.pid)?;
+        if let Some(user) = given(&self.usename) {
+            write!(f, ", user {user}")?;
+        }
+        if let Some(database) = given(&self.datname) {
+            write!(f, ", database {database}")?;
+        }
+        match (given(&self.state), self.seconds) {
+            (Some(state), Some(seconds)) => write!(f, ", {state}, its transaction is open for {seconds} s)"),
+            (Some(state), None) => write!(f, ", {state})"),
+            (None, _) => write!(
+                f,
+                "; what it does and since when is hidden from starscreen_sequencer: look in pg_stat_activity as \
+                 superuser, or GRANT pg_read_all_stats TO starscreen_sequencer)"
+            ),
+        }
+    }
 }
 
 async fn within<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     timeout(ANSWER_WITHIN, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown() -> Session {
+        Session {
+            application_name: Some("psql".to_owned()),
+            pid: 7,
+            datname: Some("hr".to_owned()),
+            usename: Some("ada".to_owned()),
+            state: Some("idle in transaction".to_owned()),
+            seconds: Some(90),
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_shown_is_told_as_a_whole() {
+        let told = shown().to_string();
+        assert_eq!(told, "psql (pid 7, user ada, database hr, idle in transaction, its transaction is open for 90 s)");
+    }
+
+    #[test]
+    fn of_a_session_that_is_hidden_it_is_told_how_to_see_it() {
+        let told = Session { state: None, seconds: None, ..shown() }.to_string();
+        assert!(told.starts_with("psql (pid 7, user ada, database hr; "), "{told}");
+        assert!(told.contains("GRANT pg_read_all_stats TO starscreen_sequencer"), "{told}");
+    }
+
+    #[test]
+    fn what_is_missing_leaves_no_gap() {
+        let nameless =
+            Session { application_name: Some(String::new()), datname: None, usename: None, seconds: None, ..shown() };
+        assert_eq!(nameless.to_string(), "a session without a name (pid 7, idle in transaction)");
+    }
 }

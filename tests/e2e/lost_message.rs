@@ -31,6 +31,8 @@ async fn a_message_that_is_lost_in_the_middle_of_the_stream_is_projected_from_th
     let other = apart.account(&gateway).await;
     apart.settled_within(SETTLED_WITHIN).await;
     followed(&apart).await;
+    let log = apart.home().log().text();
+    assert!(!log.contains("the connection to NATS is down"), "there was none yet: {}", apart.home().log().tail());
 
     worker.kill(); // its events would be as many
     // The projectors stay where they are until the message is lost.

@@ -144,6 +144,7 @@ macro_rules! postgres_contract_tests {
                 a_grouped_append_writes_for_the_tenants_that_it_names,
                 nobody_changes_or_deletes_events_or_positions,
                 an_older_transaction_holds_history_up_and_is_not_skipped,
+                who_holds_history_up_is_told_also_where_it_is_hidden,
                 many_processes_write_one_history_without_a_gap,
                 a_standby_takes_over_from_a_leader_that_is_gone,
                 a_leader_that_says_nothing_is_ended,

@@ -20,7 +20,7 @@ use crate::{
     append::{Append, AppendError},
     db::{PostgresOptions, Role, Scope},
     schema::{self, MIGRATIONS, SchemaError},
-    sequencer::Sequencer,
+    sequencer::{self, Sequencer},
     write_side::WriteSide,
 };
 
@@ -138,6 +138,34 @@ pub async fn an_older_transaction_holds_history_up_and_is_not_skipped(store: Sto
     assert_eq!(events.len(), 6);
     assert_eq!(events.iter().filter(|event| event.tenant_id == Some(late)).count(), 1, "it is not passed over");
     assert_gapless(&store.log).await;
+}
+
+/// Of a superuser's session the sequencer sees little; what it may not see it tells in words. Such a transaction holds
+/// up every database of the server, so it is open only while it is looked at.
+pub async fn who_holds_history_up_is_told_also_where_it_is_hidden(store: Store) {
+    let mut slow = superuser(&store).await;
+    slow.execute("SET application_name = 'nightly report'").await.unwrap();
+    let pid: i32 = slow.fetch_one("SELECT pg_backend_pid()").await.unwrap().get(0);
+    let mut looking = superuser(&store).await;
+    looking.execute("SET ROLE starscreen_sequencer").await.unwrap();
+    let mut told = async |slow: &mut PgConnection| {
+        slow.execute("BEGIN").await.unwrap();
+        slow.execute("SELECT pg_current_xact_id()").await.unwrap();
+        let told = until("the older ones of other databases end", async || {
+            let told = sequencer::blocker(&mut looking).await.unwrap();
+            told.starts_with(&format!("nightly report (pid {pid}, user ")).then_some(told)
+        });
+        let told = told.await;
+        slow.execute("ROLLBACK").await.unwrap();
+        told
+    };
+
+    let hidden = told(&mut slow).await;
+    assert!(hidden.contains("GRANT pg_read_all_stats TO starscreen_sequencer"), "{hidden}");
+    slow.execute("GRANT pg_read_all_stats TO starscreen_sequencer").await.unwrap();
+    let shown = told(&mut slow).await;
+    slow.execute("REVOKE pg_read_all_stats FROM starscreen_sequencer").await.unwrap();
+    assert!(shown.contains(", idle in transaction, its transaction is open for "), "{shown}");
 }
 
 async fn insert_by_hand(tx: &mut crate::db::Tx, tenant: TenantId) {

@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use starscreen_commands::ports::Prices;
 use starscreen_domain::subscription::Interval;
 
-use super::{table::TABLE, *};
+use super::*;
 use crate::data_dir::ScratchDir;
 
 const SECRET: &str = "3f1e0c9b7a5d42688ac1e2f3049586b7c8d9eaf0b1c2d3e4f5061728394a5b6c";
@@ -249,7 +249,7 @@ fn every_key_can_be_set_by_file_and_by_variable() {
             *key == setting.key || (shown != setting.key && shown.split("..").all(|part| key.contains(part)))
         })
     };
-    let left: Vec<&str> = TABLE.iter().filter(|setting| !covered(setting)).map(|setting| setting.key).collect();
+    let left: Vec<&str> = table::settings().filter(|setting| !covered(setting)).map(|setting| setting.key).collect();
     let elsewhere = ["config", "database_url", "nats_url", "objects.direct_uploads"];
     assert_eq!(left, elsewhere, "settings without an example here");
 
@@ -262,7 +262,7 @@ fn every_key_can_be_set_by_file_and_by_variable() {
             assert_eq!(warnings, [], "{key}");
             let described = described(&settings, key);
             assert_ne!(described.origin, "default", "{key}");
-            let secret = TABLE.iter().any(|setting| setting.key == key && setting.secret);
+            let secret = table::settings().any(|setting| setting.key == key && setting.secret);
             assert_eq!(described.value, if secret { "set, not shown" } else { value });
             // Debug shows whether the value got where it belongs; of secrets that there is one.
             let changed = placed(&given);
@@ -521,9 +521,9 @@ fn every_setting_is_described_once_and_plans_one_by_one() {
     let keys: Vec<&str> = settings.describe().iter().map(|described| described.key.as_str()).collect();
     let unique: std::collections::BTreeSet<&str> = keys.iter().copied().collect();
     assert_eq!(keys.len(), unique.len());
-    let each = TABLE.iter().filter(|setting| setting.key.contains('*')).count();
+    let each = table::settings().filter(|setting| setting.key.contains('*')).count();
     let of_plans = keys.iter().filter(|key| key.starts_with("plans.")).count();
-    assert_eq!(keys.len() - of_plans, TABLE.len() - each);
+    assert_eq!(keys.len() - of_plans, table::settings().count() - each);
     // The free plan has all of them in the default file; the others what they have.
     assert_eq!(keys.iter().filter(|key| key.starts_with("plans.free.")).count(), each);
     assert!(of_plans >= each + 4 * 2, "{of_plans}");
@@ -546,7 +546,7 @@ fn comments(text: &str) -> String {
 #[test]
 fn the_default_file_explains_every_key_with_its_variable_and_default() {
     let explained = comments(DEFAULT_FILE);
-    for setting in TABLE.iter().filter(|setting| setting.key != "config") {
+    for setting in table::settings().filter(|setting| setting.key != "config") {
         assert!(
             explained.contains(&format!("{} [{}", setting.about, setting.variable)),
             "starscreen.default.toml does not explain {} as the table does",
@@ -558,7 +558,7 @@ fn the_default_file_explains_every_key_with_its_variable_and_default() {
     let (layers, warnings) =
         layers::read(&LoadOptions { working_dir: "/nowhere".into(), environment: vec![] }).unwrap();
     assert_eq!(warnings, []);
-    for setting in TABLE.iter().filter(|setting| setting.key != "config" && !setting.key.contains('*')) {
+    for setting in table::settings().filter(|setting| setting.key != "config" && !setting.key.contains('*')) {
         assert!(layers.contains_key(setting.key), "starscreen.default.toml has no {}", setting.key);
     }
 }

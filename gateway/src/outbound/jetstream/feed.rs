@@ -21,7 +21,7 @@ use starscreen_domain::Delivery;
 use starscreen_projections::{Feed, FeedError};
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{Topology, TopologyError, message};
+use super::{Topology, TopologyError, message, outage::Outage};
 
 /// Bytes of one pull: an event may have 256 KB.
 const MAX_PULL_BYTES: usize = 8 << 20;
@@ -29,7 +29,7 @@ const MAX_PULL_BYTES: usize = 8 << 20;
 const WAIT: Duration = Duration::from_millis(250);
 /// A server that does not go on with a pull for so long is down.
 const PULL_STALLS: Duration = Duration::from_secs(2);
-/// Without a message for so long, the log is asked whether there should be one; and a server that was down is tried.
+/// Without a message for so long, the log is asked whether there should be one.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The history for one projector. Others need feeds of their own: a consumer gives each message once.
@@ -59,8 +59,7 @@ struct Buffer {
     consumer: Option<PullConsumer>,
     /// Everything up to here is projected.
     settled: u64,
-    /// NATS is not asked before.
-    retry_at: Option<Instant>,
+    outage: Option<Outage>,
     /// The log is asked after this, if nothing comes from the stream.
     silent_since: Option<Instant>,
     /// The last read was over a gap; it is told once.
@@ -69,6 +68,8 @@ struct Buffer {
 
 #[derive(Debug, thiserror::Error)]
 enum PullError {
+    #[error("there is no connection to NATS yet")]
+    Starting,
     #[error("the connection to NATS is down")]
     Disconnected,
     #[error("NATS did not go on with a pull")]
@@ -107,8 +108,10 @@ impl JetStreamFeed {
 
     /// Fills the buffer: with what is there now, or with the first message that comes within `wait`.
     async fn pull(&self, buffer: &mut Buffer, limit: usize, wait: Option<Duration>) -> Result<(), PullError> {
-        if self.topology.client().connection_state() != State::Connected {
-            return Err(PullError::Disconnected);
+        match self.topology.client().connection_state() {
+            State::Connected => {}
+            State::Pending => return Err(PullError::Starting),
+            State::Disconnected => return Err(PullError::Disconnected),
         }
         let consumer = match buffer.consumer.take() {
             Some(consumer) => consumer,
@@ -147,25 +150,26 @@ impl JetStreamFeed {
 
     /// As [`Self::pull`]; a failure is no failure of the feed, the log goes on. False when NATS gave nothing.
     async fn try_pull(&self, buffer: &mut Buffer, limit: usize, wait: Option<Duration>) -> bool {
-        if buffer.retry_at.is_some_and(|at| Instant::now() < at) {
+        if buffer.outage.is_some_and(|outage| outage.lasts(Instant::now())) {
             return false;
         }
         match self.pull(buffer, limit, wait).await {
             Ok(()) => {
-                if buffer.retry_at.take().is_some() {
+                if buffer.outage.take().is_some_and(|outage| outage.was_told()) {
                     tracing::info!(consumer = %self.consumer, "projected from JetStream again");
                 }
                 true
             }
             Err(error) => {
-                if buffer.retry_at.is_none() {
+                let starting = matches!(error, PullError::Starting);
+                if Outage::failed(&mut buffer.outage, starting, Instant::now()) {
                     tracing::warn!(
                         consumer = %self.consumer,
                         error = &error as &dyn std::error::Error,
                         "nothing comes from JetStream; projected from the log"
                     );
                 }
-                (buffer.retry_at, buffer.consumer) = (Some(Instant::now() + SILENCE), None);
+                buffer.consumer = None;
                 false
             }
         }

@@ -8,6 +8,7 @@ pub mod analytics;
 mod connect;
 mod feed;
 mod message;
+mod outage;
 mod relay;
 mod topology;
 mod wakes;
