@@ -1,4 +1,4 @@
-//! Compares the ledger with the payment provider every hour and tells of it in the log. It changes nothing, so any number
+//! Compares the ledger with the payment provider now and then and tells of it in the log. It changes nothing, so any number
 //! of workers may do it.
 
 use std::{sync::Arc, time::Duration};
@@ -13,9 +13,8 @@ use starscreen_commands::{
 use starscreen_domain::TenantId;
 use tokio::sync::watch;
 
-/// Not at the start: who was away for a while has to send first.
-pub const FIRST_AFTER: Duration = Duration::from_mins(5);
-pub const PAUSE: Duration = Duration::from_hours(1);
+/// The first run comes after this part of the pause between runs: who was away for a while has to send first.
+const FIRST_AFTER: u32 = 12;
 /// A billing period and the days that it takes late entries.
 pub const LONGEST_PERIOD: TimeDelta = TimeDelta::days(31 + 3);
 
@@ -45,10 +44,10 @@ pub async fn run(
     write: &WriteSide,
     catalog: &Catalog,
     payments: &Arc<dyn Payments>,
-    (first_after, pause): (Duration, Duration),
+    pause: Duration,
     told: &watch::Sender<Option<Figures>>,
 ) {
-    tokio::time::sleep(first_after).await;
+    tokio::time::sleep(pause / FIRST_AFTER).await;
     loop {
         match once(write, catalog, payments.as_ref(), None, None).await {
             Ok(found) => {

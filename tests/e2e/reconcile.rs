@@ -23,6 +23,10 @@ struct Paid {
 impl Paid {
     /// Two plans at Stripe, one of them metered; both processes and verbs know how to reach it.
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(more: &[(&'static str, &str)]) -> Self {
         let stripe = StripeServer::start();
         stripe.sell(&[
             StripePrice::monthly(BASE, 9_900),
@@ -31,7 +35,7 @@ impl Paid {
         ]);
         stripe.add_meter(METER);
         let base_url = stripe.base_url();
-        let environment = environment(&base_url);
+        let environment = [&environment(&base_url), more].concat();
         let app = TestApp::start_with(&product_binary(), &environment);
         let lines: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
         fs::write(app.home().work().join(".env"), lines.join("\n")).unwrap();
@@ -101,6 +105,18 @@ impl Paid {
     }
 }
 
+/// Whether one of the processes that tell metrics has this line among them.
+async fn is_measured(log: &str, line: &str) -> bool {
+    for rest in log.split("metrics are told on ").skip(1) {
+        let (address, _) = rest.split_once("/metrics").unwrap();
+        let page = reqwest::get(format!("{address}/metrics")).await.unwrap().text().await.unwrap();
+        if page.lines().any(|told| told == line) {
+            return true;
+        }
+    }
+    false
+}
+
 fn environment(base_url: &str) -> Vec<(&'static str, &str)> {
     vec![
         ("STRIPE_API_KEY", STRIPE_KEY),
@@ -155,6 +171,30 @@ async fn metered_usage_that_stripe_has_otherwise_is_told_and_left_as_it_is() {
     assert!(unknown.contains("tenant 0198c0de-0000-7000-8000-000000000002 has no subscription"), "{unknown}");
     let before = paid.reconcile(&[&account.email, "--period", "2020-01-31"]).succeeded().stdout;
     assert!(before.contains("1 compared: 1 ok"), "{before}");
+}
+
+#[tokio::test]
+async fn workers_compare_by_themselves_and_tell_in_log_and_metrics() {
+    let paid = Paid::start_with(&[("STRIPE_RECONCILE_SECONDS", "2"), ("STARSCREEN_METRICS_LISTEN", "127.0.0.1:0")]);
+    let (account, customer) = paid.metered().await;
+    let measured = async |line: &str| {
+        let look = async || is_measured(&paid.app.log().text(), line).await.then_some(()).ok_or_else(String::new);
+        paid.app.log().until(line, look).await;
+    };
+    measured(r#"starscreen_billing_reconciled{found="alike"} 1.0"#).await;
+    let warning = "metered usage differs from what the payment provider has";
+    assert!(!paid.app.log().text().contains(warning), "{}", paid.app.log().tail());
+
+    paid.use_up(&customer, 5);
+    measured(r#"starscreen_billing_reconciled{found="drift"} 1.0"#).await;
+    let log = paid.app.log().text();
+    let told = log.lines().find(|line| line.contains(warning)).unwrap_or_else(|| panic!("{}", paid.app.log().tail()));
+    assert!(told.contains(&account.tenant().to_string()) && told.contains('7'), "{told}");
+
+    paid.use_up(&customer, -5);
+    measured(r#"starscreen_billing_reconciled{found="alike"} 1.0"#).await;
+    let (tenant, is_well) = paid.reconciled(&account.email);
+    assert!(is_well, "{tenant}");
 }
 
 #[tokio::test]

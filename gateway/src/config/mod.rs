@@ -205,6 +205,7 @@ pub struct StripeSettings {
     /// Lower case.
     pub currency: String,
     pub grace_days: u32,
+    pub reconcile_seconds: u64,
 }
 
 impl StripeSettings {

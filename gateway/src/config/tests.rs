@@ -225,6 +225,7 @@ fn every_key_can_be_set_by_file_and_by_variable() {
         ("stripe.meter_event_name", "candidates"),
         ("stripe.currency", "eur"),
         ("stripe.grace_days", "3"),
+        ("stripe.reconcile_seconds", "600"),
         ("database_connections", "12"),
         ("metrics_listen", "127.0.0.1:9465"),
         ("nats.max_bytes", "1048577"),

@@ -149,7 +149,8 @@ impl Background {
             catalog: Arc::new(settings.catalog()),
         };
         if let (Some(payments), true) = (&ports.payments, lanes.contains(&Lane::Billing)) {
-            self.reconcile(&own, Arc::clone(&ports.catalog), Arc::clone(payments));
+            let pause = Duration::from_secs(settings.stripe.reconcile_seconds);
+            self.reconcile(&own, pause, Arc::clone(&ports.catalog), Arc::clone(payments));
         }
         let workers = Workers::new(own.write.bus.clone(), own.write.queue.clone(), ports);
         if let Some(topology) = broker::topology(settings, "starscreen worker").await? {
@@ -179,11 +180,10 @@ impl Background {
     }
 
     /// Tells in the log where ledger and payment provider differ.
-    fn reconcile(&mut self, own: &Opened, catalog: Arc<Catalog>, payments: Arc<dyn Payments>) {
+    fn reconcile(&mut self, own: &Opened, pause: Duration, catalog: Arc<Catalog>, payments: Arc<dyn Payments>) {
         let (write, told, stop) = (own.write.clone(), self.reconciled.clone(), self.stop_workers.clone());
         self.workers.spawn(async move {
-            let pauses = (reconcile::FIRST_AFTER, reconcile::PAUSE);
-            let run = reconcile::run(&write, &catalog, &payments, pauses, &told);
+            let run = reconcile::run(&write, &catalog, &payments, pause, &told);
             stop.run_until_cancelled(Box::pin(run)).await
         });
     }

@@ -70,6 +70,7 @@ impl Draft {
                     meter_event_name: String::new(),
                     currency: String::new(),
                     grace_days: 0,
+                    reconcile_seconds: 0,
                 },
                 plans: Plans::default(),
                 described: vec![],

@@ -54,4 +54,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         set: |draft, found| set(&mut draft.settings.stripe.grace_days, values::number(found.text, 0..=90)),
         ..ROW
     },
+    Setting {
+        key: "stripe.reconcile_seconds",
+        variable: "STRIPE_RECONCILE_SECONDS",
+        about: "How often workers compare the ledger with Stripe, in seconds.",
+        allowed: "it must be a whole number of seconds from 1 to 86400",
+        set: |draft, found| set(&mut draft.settings.stripe.reconcile_seconds, values::number(found.text, 1..=86_400)),
+        ..ROW
+    },
 ];
