@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Event,
+    Event, EventId,
     candidate::{CandidateEvent, RetryFrom},
     job::JobEvent,
     subscription::SubscriptionEvent,
@@ -103,6 +103,12 @@ pub enum Task {
         quantity: i64,
         at: DateTime<Utc>,
     },
+    /// Bill again, under its own id, an entry that was given up.
+    MeterAgain {
+        entry: EventId,
+        quantity: i64,
+        at: DateTime<Utc>,
+    },
     /// Ask what the notice is about, and record it.
     FollowWebhook,
 }
@@ -115,7 +121,9 @@ impl Task {
             Self::Score => Lane::Score,
             Self::ScoreWaiting | Self::AwaitRubric | Self::FailWaiting | Self::DeleteCandidates => Lane::React,
             Self::ClosePeriod | Self::ApplyScheduledChange => Lane::Clock,
-            Self::InformProvider | Self::PlaceOrder | Self::MeterOverage { .. } => Lane::Billing,
+            Self::InformProvider | Self::PlaceOrder | Self::MeterOverage { .. } | Self::MeterAgain { .. } => {
+                Lane::Billing
+            }
             Self::FollowWebhook => Lane::Webhook,
         }
     }
@@ -183,7 +191,11 @@ pub fn asked_by(subject: Uuid, event: &Event) -> Vec<Asked> {
                 Task::ClosePeriod
             }
             UsageEvent::OverageMetered { quantity, at } => Task::MeterOverage { quantity: *quantity, at: *at },
+            UsageEvent::MeteringRetried { entry, quantity, at } => {
+                Task::MeterAgain { entry: *entry, quantity: *quantity, at: *at }
+            }
             UsageEvent::LimitChanged { .. }
+            | UsageEvent::MeteringGivenUp { .. }
             | UsageEvent::SlotsReserved { .. }
             | UsageEvent::SlotCommitted { .. }
             | UsageEvent::SlotReleased { .. }
@@ -238,6 +250,7 @@ mod tests {
                 "PlanOrdered" => Some(Task::PlaceOrder),
                 "PeriodOpened" => Some(Task::ClosePeriod),
                 "OverageMetered" => Some(Task::MeterOverage { quantity: 3, at: at("2026-03-20T08:00:00Z") }),
+                "MeteringRetried" => Some(again(3)),
                 "WebhookReceived" | "WebhookRetried" => Some(Task::FollowWebhook),
                 _ => None,
             };
@@ -290,6 +303,17 @@ mod tests {
         assert_eq!(serde_json::to_value(&task).unwrap(), stored);
         assert_eq!(serde_json::from_value::<Task>(stored).unwrap(), task);
         assert_eq!(task.lane(), Lane::Billing);
+        let stored = json!({ "meter_again": {
+            "entry": "01a3c9d0-0000-7000-8000-0000000e0001", "quantity": -2, "at": "2026-03-20T08:00:00Z",
+        } });
+        assert_eq!(serde_json::to_value(again(-2)).unwrap(), stored);
+        assert_eq!(serde_json::from_value::<Task>(stored).unwrap(), again(-2));
+        assert_eq!(again(-2).lane(), Lane::Billing);
+    }
+
+    fn again(quantity: i64) -> Task {
+        let entry = "01a3c9d0-0000-7000-8000-0000000e0001".parse().unwrap();
+        Task::MeterAgain { entry, quantity, at: at("2026-03-20T08:00:00Z") }
     }
 
     #[test]

@@ -43,6 +43,8 @@ impl Ledger {
             UsageEvent::SlotReleased { candidate, .. } => self.released.push(candidate),
             UsageEvent::UsageAdjusted { delta, .. } => self.adjusted += delta,
             UsageEvent::OverageMetered { .. }
+            | UsageEvent::MeteringGivenUp { .. }
+            | UsageEvent::MeteringRetried { .. }
             | UsageEvent::UsageThresholdReached { .. }
             | UsageEvent::PeriodClosed { .. } => {}
         }

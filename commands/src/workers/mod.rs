@@ -18,8 +18,9 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duratio
 
 use futures::FutureExt;
 use starscreen_domain::{
-    Actor,
+    Actor, EventId,
     candidate::Failure,
+    usage::Metered,
     work::{Lane, Task},
 };
 use tokio::{
@@ -63,6 +64,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const PURGED: &str = "purged";
 /// Code of candidates that failed because their job has no rubric.
 const RUBRIC_FAILED: &str = "rubric_failed";
+/// Code of metered usage that the payment provider refuses.
+const METERING_DECLINED: &str = "metering_declined";
 const ERASED: &str = "The personal data of this candidate was erased.";
 
 /// Everything workers call.
@@ -346,7 +349,12 @@ impl Workers {
                 Task::ApplyScheduledChange => self.apply_scheduled_change(item).await,
                 Task::InformProvider => self.inform_provider(item).await,
                 Task::PlaceOrder => self.place_order(item).await,
-                Task::MeterOverage { quantity, at } => self.meter_overage(item, quantity, at).await,
+                Task::MeterOverage { quantity, at } => {
+                    self.meter_overage(item, EventId(item.causation_id), Metered { quantity, at }).await
+                }
+                Task::MeterAgain { entry, quantity, at } => {
+                    self.meter_overage(item, entry, Metered { quantity, at }).await
+                }
                 Task::FollowWebhook => self.follow_webhook(item).await,
             }
         };
@@ -368,7 +376,7 @@ impl Workers {
 
     /// Ends an item that has failed too often by telling who waits for it; passes the error on while there are tries
     /// left. Our own reactions are tried for ever, since nobody could be told, and so is what the payment provider has to
-    /// be told.
+    /// be told; what of that it refuses is given up where it is told.
     async fn give_up_or(&self, item: &Claimed, error: WorkError, budget: Budget) -> Result<(), WorkError> {
         let max_attempts = match item.task {
             Task::ExtractText => extraction::MAX_ATTEMPTS,
@@ -383,7 +391,8 @@ impl Workers {
             | Task::ApplyScheduledChange
             | Task::InformProvider
             | Task::PlaceOrder
-            | Task::MeterOverage { .. } => return Err(error),
+            | Task::MeterOverage { .. }
+            | Task::MeterAgain { .. } => return Err(error),
         };
         let spent = match budget {
             Budget::Tries => item.attempts + 1 >= max_attempts,
@@ -406,7 +415,8 @@ impl Workers {
             | Task::ApplyScheduledChange
             | Task::InformProvider
             | Task::PlaceOrder
-            | Task::MeterOverage { .. } => Err(error),
+            | Task::MeterOverage { .. }
+            | Task::MeterAgain { .. } => Err(error),
         }
     }
 
@@ -484,7 +494,7 @@ fn failure(code: &str, sentence: &str) -> Failure {
 /// What is noted of an item that is given up for a technical reason, which a redrive may mend. A file's own fault is no
 /// matter for an operator.
 fn dead(item: &Claimed, code: &str) -> Option<DeadWork> {
-    let technical = code.ends_with("_unavailable") || code == RUBRIC_FAILED || code == PURGED;
+    let technical = code.ends_with("_unavailable") || [RUBRIC_FAILED, METERING_DECLINED, PURGED].contains(&code);
     technical.then(|| DeadWork {
         // Whoever failed for want of a rubric is found among those that wanted a score.
         lane: if code == RUBRIC_FAILED { Lane::Score } else { item.task.lane() },

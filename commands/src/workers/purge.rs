@@ -132,7 +132,8 @@ async fn end(bus: &Bus, item: &Claimed) -> Result<(), WorkError> {
         | Task::ApplyScheduledChange
         | Task::InformProvider
         | Task::PlaceOrder
-        | Task::MeterOverage { .. } => {
+        | Task::MeterOverage { .. }
+        | Task::MeterAgain { .. } => {
             Err(WorkError::Refused { reason: PurgeError::OwnFollowUps(item.task.lane()).to_string() })
         }
     }

@@ -1,13 +1,13 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AdjustUsage, ChangeLimit, ClosePeriod, CommitSlot, PeriodTerms, ReleaseReason, ReleaseSlot, ReserveSlots,
-    UsageCommand, UsageEvent,
+    AdjustUsage, ChangeLimit, ClosePeriod, CommitSlot, GiveUpMetering, PeriodTerms, ReleaseReason, ReleaseSlot,
+    ReserveSlots, RetryMetering, UsageCommand, UsageEvent,
 };
-use crate::{CandidateId, period::Period};
+use crate::{CandidateId, EventId, period::Period};
 
 type Decision = Result<Vec<UsageEvent>, UsageError>;
 
@@ -34,6 +34,15 @@ pub enum UsageError {
     Closed,
     #[error("the billing period has not ended")]
     NotOver,
+    #[error("the metered entry was not given up")]
+    MeteringNotGivenUp,
+}
+
+/// What one entry bills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metered {
+    pub quantity: i64,
+    pub at: DateTime<Utc>,
 }
 
 /// The balance of one billing period.
@@ -46,6 +55,8 @@ pub struct Usage {
     pub included: Option<u32>,
     /// Candidates over the included ones, as they were billed.
     pub metered: i64,
+    /// Of these, entries that the payment provider refuses.
+    pub given_up: BTreeMap<EventId, Metered>,
     pub closed: bool,
     reserved: BTreeSet<CandidateId>,
     committed: BTreeSet<CandidateId>,
@@ -61,7 +72,12 @@ impl Usage {
     /// # Errors
     /// A [`UsageError`] when a rule forbids the command.
     pub fn decide(&self, command: UsageCommand) -> Decision {
-        if self.closed && !matches!(command, UsageCommand::ClosePeriod(_)) {
+        // A closed period takes no entry more; what becomes of its metered ones may come out later.
+        let is_entry = !matches!(
+            command,
+            UsageCommand::ClosePeriod(_) | UsageCommand::GiveUpMetering(_) | UsageCommand::RetryMetering(_)
+        );
+        if self.closed && is_entry {
             return Err(UsageError::Closed);
         }
         match command {
@@ -71,6 +87,8 @@ impl Usage {
             UsageCommand::ChangeLimit(command) => Ok(self.change_limit(command)),
             UsageCommand::AdjustUsage(command) => self.adjust(command),
             UsageCommand::ClosePeriod(command) => self.close(&command),
+            UsageCommand::GiveUpMetering(command) => Ok(self.give_up_metering(command)),
+            UsageCommand::RetryMetering(command) => self.retry_metering(command),
         }
     }
 
@@ -203,6 +221,19 @@ impl Usage {
         Ok(events)
     }
 
+    fn give_up_metering(&self, command: GiveUpMetering) -> Vec<UsageEvent> {
+        let GiveUpMetering { entry, quantity, at, reason } = command;
+        if self.given_up.contains_key(&entry) {
+            return vec![];
+        }
+        vec![UsageEvent::MeteringGivenUp { entry, quantity, at, reason }]
+    }
+
+    fn retry_metering(&self, RetryMetering { entry }: RetryMetering) -> Decision {
+        let Metered { quantity, at } = *self.given_up.get(&entry).ok_or(UsageError::MeteringNotGivenUp)?;
+        Ok(vec![UsageEvent::MeteringRetried { entry, quantity, at }])
+    }
+
     fn open(&self, terms: &PeriodTerms) -> Vec<UsageEvent> {
         if self.period.is_some() {
             return vec![];
@@ -242,6 +273,12 @@ impl Usage {
             }
             UsageEvent::UsageAdjusted { delta, .. } => self.adjusted += i64::from(delta),
             UsageEvent::OverageMetered { quantity, .. } => self.metered = self.metered.saturating_add(quantity),
+            UsageEvent::MeteringGivenUp { entry, quantity, at, .. } => {
+                self.given_up.insert(entry, Metered { quantity, at });
+            }
+            UsageEvent::MeteringRetried { entry, .. } => {
+                self.given_up.remove(&entry);
+            }
             UsageEvent::UsageThresholdReached { percent, .. } => {
                 self.thresholds.insert(percent);
             }

@@ -3,10 +3,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
 use crate::{
-    CandidateId,
+    CandidateId, EventId,
     fixtures::{after, at, candidate, candidates, given, march},
 };
 
@@ -393,6 +394,32 @@ fn a_period_is_closed_after_its_end_and_if_it_was_opened() {
     given::<Usage>(vec![]).when(ClosePeriod { at: march().end }.into()).then_expect_events(vec![]);
 }
 
+#[test]
+fn what_is_refused_for_good_changes_no_balance_and_can_be_sent_again() {
+    let opened = UsageEvent::PeriodOpened { period: march(), plan: String::new(), limit: None, included: Some(0) };
+    let billed = UsageEvent::OverageMetered { quantity: 1, at: now() };
+    let history = vec![opened, reserved([1]), committed(1), billed];
+    let entry = EventId(Uuid::from_u128(7));
+    let give_up = || GiveUpMetering { entry, quantity: 1, at: now(), reason: "too old".to_owned() };
+    let given_up = UsageEvent::MeteringGivenUp { entry, quantity: 1, at: now(), reason: "too old".to_owned() };
+    let retry = || RetryMetering { entry };
+    let retried = UsageEvent::MeteringRetried { entry, quantity: 1, at: now() };
+    given::<Usage>(history.clone()).when(retry().into()).then_expect_error(UsageError::MeteringNotGivenUp);
+    given::<Usage>(history.clone()).when(give_up().into()).then_expect_events(vec![given_up.clone()]);
+    let history = [history, vec![given_up.clone()]].concat();
+    given::<Usage>(history.clone()).when(give_up().into()).then_expect_events(vec![]);
+    given::<Usage>(history.clone()).when(retry().into()).then_expect_events(vec![retried.clone()]);
+    let usage = after::<Usage>(history.clone());
+    assert_eq!((usage.used(), usage.metered, usage.given_up.len()), (1, 1, 1));
+
+    let history = [history, vec![UsageEvent::PeriodClosed { used: 1 }]].concat();
+    given::<Usage>(history.clone()).when(retry().into()).then_expect_events(vec![retried.clone()]);
+    let history = [history, vec![retried]].concat();
+    assert_eq!(after::<Usage>(history.clone()).given_up.len(), 0);
+    given::<Usage>(history.clone()).when(retry().into()).then_expect_error(UsageError::MeteringNotGivenUp);
+    given::<Usage>(history).when(give_up().into()).then_expect_events(vec![given_up]);
+}
+
 /// A second bookkeeper, who knows nothing but the entries.
 #[derive(Default)]
 struct Ledger {
@@ -450,6 +477,9 @@ impl Ledger {
             UsageEvent::OverageMetered { quantity, .. } => {
                 self.metered += quantity;
                 prop_assert!(self.metered >= 0, "more was given back than billed");
+            }
+            UsageEvent::MeteringGivenUp { .. } | UsageEvent::MeteringRetried { .. } => {
+                prop_assert!(false, "nobody has tried to bill it: {:?}", event);
             }
             UsageEvent::UsageThresholdReached { percent, used, limit } => {
                 prop_assert_eq!((i64::from(*used), Some(*limit)), (self.used(), self.limit));

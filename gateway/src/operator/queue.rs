@@ -92,9 +92,9 @@ pub enum QueueCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Takes up dead work again: all, that of a lane, or that of one candidate or job
+    /// Takes up dead work again: all, that of a lane, or that of one subject
     Redrive {
-        /// A lane, or the id of a candidate or a job
+        /// A lane, or the id of a candidate, a job, a notice or a metered entry: a subject that `dead` lists
         what: Option<String>,
     },
 }
@@ -359,7 +359,9 @@ async fn redrive(opened: &Opened, what: Option<&str>) -> Result<(), OperatorErro
             (Ok(lane), _) => (Some(lane), None),
             (_, Ok(subject)) => (None, Some(subject)),
             (Err(error), Err(_)) => {
-                return Err(OperatorError::Usage(format!("{error}; nor is it the id of a candidate or a job")));
+                return Err(OperatorError::Usage(format!(
+                    "{error}; nor is it the id of a candidate, a job, a notice or a metered entry"
+                )));
             }
         },
     };
