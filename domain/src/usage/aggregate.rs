@@ -62,8 +62,8 @@ pub struct Usage {
     committed: BTreeSet<CandidateId>,
     /// Wider than one correction, so that no number of them runs over.
     adjusted: i64,
-    /// In percent of the limit.
-    thresholds: BTreeSet<u8>,
+    /// Shares that were told, each of its limit, in percent.
+    thresholds: BTreeSet<(u8, u32)>,
 }
 
 impl Usage {
@@ -135,20 +135,21 @@ impl Usage {
         }
         let used = self.used().saturating_add(u32::try_from(candidates.len()).unwrap_or(u32::MAX));
         events.push(UsageEvent::SlotsReserved { candidates });
-        events.extend(self.thresholds(used, limit));
+        events.extend(self.crossed(limit, used, limit));
         Ok(events)
     }
 
-    /// Shares of the limit that are reached with `used` and were not before.
-    fn thresholds(&self, used: u32, limit: Option<u32>) -> impl Iterator<Item = UsageEvent> {
-        let limit = limit.filter(|limit| *limit > 0);
-        let reached = limit.into_iter().flat_map(move |limit| {
-            let is_reached = move |percent: &u8| u64::from(used) * 100 >= u64::from(*percent) * u64::from(limit);
-            THRESHOLDS.into_iter().filter(is_reached).map(move |percent| (percent, limit))
-        });
-        reached
-            .filter(|(percent, _)| !self.thresholds.contains(percent))
-            .map(move |(percent, limit)| UsageEvent::UsageThresholdReached { percent, used, limit })
+    /// Shares that are reached with `used` of `limit`, the one in force from now on, and were not with what is used now of
+    /// the limit `before`. So a larger limit lets a share be told again, when it is reached of that.
+    fn crossed(&self, before: Option<u32>, used: u32, limit: Option<u32>) -> Vec<UsageEvent> {
+        let Some(limit) = limit else { return vec![] };
+        let is_new = |percent: &u8| {
+            reaches(*percent, used, Some(limit))
+                && !reaches(*percent, self.used(), before)
+                && !self.thresholds.contains(&(*percent, limit))
+        };
+        let told = |percent| UsageEvent::UsageThresholdReached { percent, used, limit };
+        THRESHOLDS.into_iter().filter(is_new).map(told).collect()
     }
 
     /// What `change` of the billable usage adds to what is over the included candidates of a metered plan.
@@ -184,7 +185,7 @@ impl Usage {
         }
         let PeriodTerms { plan, limit, included, .. } = terms;
         let mut events = vec![UsageEvent::LimitChanged { plan, limit, included }];
-        events.extend(self.thresholds(self.used(), limit));
+        events.extend(self.crossed(self.limit, self.used(), limit));
         events
     }
 
@@ -202,7 +203,7 @@ impl Usage {
         let used = i64::from(self.used()).saturating_add(i64::from(command.delta));
         events.push(UsageEvent::UsageAdjusted { delta: command.delta, reason: command.reason });
         events.extend(self.overage(i64::from(command.delta), included, command.at));
-        events.extend(self.thresholds(u32::try_from(used).unwrap_or(u32::MAX), limit));
+        events.extend(self.crossed(limit, u32::try_from(used.max(0)).unwrap_or(u32::MAX), limit));
         Ok(events)
     }
 
@@ -279,12 +280,17 @@ impl Usage {
             UsageEvent::MeteringRetried { entry, .. } => {
                 self.given_up.remove(&entry);
             }
-            UsageEvent::UsageThresholdReached { percent, .. } => {
-                self.thresholds.insert(percent);
+            UsageEvent::UsageThresholdReached { percent, limit, .. } => {
+                self.thresholds.insert((percent, limit));
             }
             UsageEvent::PeriodClosed { .. } => self.closed = true,
         }
     }
+}
+
+/// Nothing is a share of no limit, or of one that lets nothing in.
+fn reaches(percent: u8, used: u32, limit: Option<u32>) -> bool {
+    limit.is_some_and(|limit| limit > 0 && u64::from(used) * 100 >= u64::from(percent) * u64::from(limit))
 }
 
 crate::event::aggregate!(Usage, "usage", UsageCommand, UsageEvent, UsageError);

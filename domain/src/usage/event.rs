@@ -56,7 +56,8 @@ pub enum UsageEvent {
         quantity: i64,
         at: DateTime<Utc>,
     },
-    /// Once for each share of the limit and period.
+    /// A share of the limit in force is reached that was not before. Once for each share and limit of a period: a larger
+    /// limit is another to be reached.
     UsageThresholdReached {
         percent: u8,
         used: u32,
