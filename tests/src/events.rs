@@ -127,6 +127,12 @@ impl Events {
         self.rows(sql).await.into_iter().map(describe).collect()
     }
 
+    /// Lets come now what comes once a day; says for how many tenants.
+    pub async fn let_the_day_come(&self) -> u64 {
+        let sql = "UPDATE work SET free_at_ms = 0 WHERE lease IS NULL AND task = '\"follow_daily\"'";
+        self.0.change(sql).await.unwrap_or_else(|error| panic!("{:?}: {error}", self.0))
+    }
+
     /// For each stream, how long after its first event `from` its first event `to` was recorded.
     pub async fn milliseconds_between(&self, from: &str, to: &str) -> Vec<f64> {
         self.milliseconds_by_stream(from, to).await.into_values().collect()

@@ -355,7 +355,9 @@ impl Workers {
                 Task::MeterAgain { entry, quantity, at } => {
                     self.meter_overage(item, entry, Metered { quantity, at }).await
                 }
+                Task::FollowDaily => self.follow_daily(item).await,
                 Task::FollowWebhook => self.follow_webhook(item).await,
+                Task::FollowCustomer => self.follow_customer(item).await,
             }
         };
         let failed = |reason: &str, after| WorkError::Again { reason: reason.to_owned(), after, budget: Budget::Tries };
@@ -382,7 +384,7 @@ impl Workers {
             Task::ExtractText => extraction::MAX_ATTEMPTS,
             Task::DrawUpRubric => rubric::MAX_ATTEMPTS,
             Task::Score => scoring::MAX_ATTEMPTS,
-            Task::FollowWebhook => webhook::MAX_ATTEMPTS,
+            Task::FollowWebhook | Task::FollowCustomer => webhook::MAX_ATTEMPTS,
             Task::ScoreWaiting
             | Task::AwaitRubric
             | Task::FailWaiting
@@ -392,7 +394,8 @@ impl Workers {
             | Task::InformProvider
             | Task::PlaceOrder
             | Task::MeterOverage { .. }
-            | Task::MeterAgain { .. } => return Err(error),
+            | Task::MeterAgain { .. }
+            | Task::FollowDaily => return Err(error),
         };
         let spent = match budget {
             Budget::Tries => item.attempts + 1 >= max_attempts,
@@ -407,6 +410,7 @@ impl Workers {
             Task::DrawUpRubric => self.give_up_rubric(item).await,
             Task::Score => self.give_up_scoring(item).await,
             Task::FollowWebhook => self.give_up_webhook(item, &error.to_string()).await,
+            Task::FollowCustomer => self.done(item).await, // tomorrow is another day
             Task::ScoreWaiting
             | Task::AwaitRubric
             | Task::FailWaiting
@@ -416,7 +420,8 @@ impl Workers {
             | Task::InformProvider
             | Task::PlaceOrder
             | Task::MeterOverage { .. }
-            | Task::MeterAgain { .. } => Err(error),
+            | Task::MeterAgain { .. }
+            | Task::FollowDaily => Err(error),
         }
     }
 

@@ -470,12 +470,12 @@ fn what_is_refused_for_good_changes_no_balance_and_can_be_sent_again() {
     let history = vec![opened, reserved([1]), committed(1), billed];
     let entry = EventId(Uuid::from_u128(7));
     let give_up = || GiveUpMetering { entry, quantity: 1, at: now(), reason: "too old".to_owned() };
-    let given_up = UsageEvent::MeteringGivenUp { entry, quantity: 1, at: now(), reason: "too old".to_owned() };
+    let noted = UsageEvent::MeteringGivenUp { entry, quantity: 1, at: now(), reason: "too old".to_owned() };
     let retry = || RetryMetering { entry };
     let retried = UsageEvent::MeteringRetried { entry, quantity: 1, at: now() };
     given::<Usage>(history.clone()).when(retry().into()).then_expect_error(UsageError::MeteringNotGivenUp);
-    given::<Usage>(history.clone()).when(give_up().into()).then_expect_events(vec![given_up.clone()]);
-    let history = [history, vec![given_up.clone()]].concat();
+    given::<Usage>(history.clone()).when(give_up().into()).then_expect_events(vec![noted.clone()]);
+    let history = [history, vec![noted.clone()]].concat();
     given::<Usage>(history.clone()).when(give_up().into()).then_expect_events(vec![]);
     given::<Usage>(history.clone()).when(retry().into()).then_expect_events(vec![retried.clone()]);
     let usage = after::<Usage>(history.clone());
@@ -486,7 +486,7 @@ fn what_is_refused_for_good_changes_no_balance_and_can_be_sent_again() {
     let history = [history, vec![retried]].concat();
     assert_eq!(after::<Usage>(history.clone()).given_up.len(), 0);
     given::<Usage>(history.clone()).when(retry().into()).then_expect_error(UsageError::MeteringNotGivenUp);
-    given::<Usage>(history).when(give_up().into()).then_expect_events(vec![given_up]);
+    given::<Usage>(history).when(give_up().into()).then_expect_events(vec![noted]);
 }
 
 /// A second bookkeeper, who knows nothing but the entries.

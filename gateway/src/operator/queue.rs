@@ -169,7 +169,11 @@ fn registered(settings: &Settings, json: bool) {
             workers.react_parallel,
             "follows up: scores who waited for a rubric, deletes a deleted job's candidates",
         ),
-        Lane::Clock => (lane, CLOCK_PLACES, "does what is due at a time: closes billing periods, changes plans"),
+        Lane::Clock => (
+            lane,
+            CLOCK_PLACES,
+            "does what is due at a time: closes billing periods, changes plans, asks for a look at subscriptions",
+        ),
         Lane::Billing => (lane, BILLING_PLACES, "tells the payment provider of plans, orders and metered usage"),
         Lane::Webhook => (lane, WEBHOOK_PLACES, "follows what the payment provider tells"),
     });
