@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use starscreen_domain::{
-    Actor, CandidateId, Delivery, Event, JobId, TenantId, UsageId, WebhookId,
+    Actor, CandidateId, Delivery, Event, EventId, JobId, TenantId, UsageId, WebhookId,
     candidate::{Candidate, CandidateError, CandidateEvent},
     job::JobError,
+    usage::UsageError,
     work::Lane,
 };
 use uuid::Uuid;
@@ -20,6 +21,7 @@ use crate::{
     error::CommandError,
     job, payments,
     store::Log,
+    subscription,
     work::{LaneCount, LanePause, WorkQueue},
 };
 
@@ -210,8 +212,8 @@ pub enum Redriven {
     Settled,
 }
 
-/// Takes up what was given up: the candidate or the rubric is tried again by a command. A candidate reserves a slot
-/// anew; one whose older score stands is scored again without.
+/// Takes up what was given up: the candidate, the rubric, the notice or the metered entry is tried again by a command. A
+/// candidate reserves a slot anew; one whose older score stands is scored again without.
 ///
 /// # Errors
 /// [`starscreen_domain::usage::UsageError::LimitReached`] without a free slot, or when the store fails; it stays dead.
@@ -219,6 +221,12 @@ pub async fn redrive(bus: &Bus, queue: &WorkQueue, dead: &Dead) -> Result<Redriv
     let context = || Context { urgent: false, ..Context::new(dead.tenant, Actor::Operator, Utc::now()) };
     let outcome = if dead.lane == Lane::Rubric.name() {
         job::retry_rubric(bus, context(), JobId(dead.subject)).await.map(drop)
+    } else if dead.lane == Lane::Billing.name() {
+        let entry = EventId(dead.subject);
+        match ledger_of(queue, entry).await? {
+            Some(period) => subscription::retry_metering(bus, context(), period, entry).await.map(drop),
+            None => Err(CommandError::NotFound("entry")),
+        }
     } else if dead.lane == Lane::Webhook.name() {
         payments::retry_webhook(bus, context(), WebhookId(dead.subject)).await.map(drop)
     } else {
@@ -237,12 +245,20 @@ pub async fn redrive(bus: &Bus, queue: &WorkQueue, dead: &Dead) -> Result<Redriv
             CommandError::NotFound(_)
             | CommandError::Candidate(_)
             | CommandError::Job(JobError::RubricNotFailed)
+            | CommandError::Usage(UsageError::MeteringNotGivenUp)
             | CommandError::Webhook(_),
         ) => Redriven::Settled,
         Err(error) => return Err(error),
     };
     forget(queue, dead).await?;
     Ok(redriven)
+}
+
+/// The billing period that has the entry.
+async fn ledger_of(queue: &WorkQueue, entry: EventId) -> Result<Option<UsageId>, CommandError> {
+    const SQL: &str = "SELECT aggregate_id FROM events WHERE event_id = $1 AND aggregate_type = 'usage'";
+    let rows: Vec<(String,)> = queue.db().fetch(Scope::All, SQL, vec![entry.0.into()]).await?;
+    Ok(rows.first().and_then(|(id,)| id.parse().ok()))
 }
 
 /// What a retry took up is gone from the table already; this is for what needed none.

@@ -64,6 +64,10 @@ pub struct PeriodChecked {
     pub theirs: i64,
     /// Entries that were not sent yet.
     pub unsent: usize,
+    /// Entries that the provider refuses and that were given up.
+    pub given_up: usize,
+    /// Candidates that these bill.
+    pub given_up_quantity: i64,
     /// Entries that are so young that the provider may not have counted them.
     pub young: usize,
     pub verdict: Verdict,
@@ -183,6 +187,8 @@ struct Entry {
     quantity: i64,
     at: DateTime<Utc>,
     recorded_at: DateTime<Utc>,
+    /// The provider refuses it.
+    given_up: bool,
 }
 
 impl Sides<'_> {
@@ -263,12 +269,21 @@ impl Sides<'_> {
 
     async fn entries(&self, tenant: TenantId, period: Period) -> Result<Vec<Entry>, CommandError> {
         let deliveries = self.log.of_aggregate("usage", UsageId::of(tenant, &period).0).await?;
-        let entry = |delivery: starscreen_domain::Delivery| {
-            let event = delivery.event.ok()?;
-            let Event::Usage(UsageEvent::OverageMetered { quantity, at }) = event.payload else { return None };
-            Some(Entry { id: event.event_id, quantity, at, recorded_at: event.recorded_at })
-        };
-        Ok(deliveries.into_iter().filter_map(entry).collect())
+        let mut entries: Vec<Entry> = vec![];
+        for event in deliveries.into_iter().filter_map(|delivery| delivery.event.ok()) {
+            let (id, recorded_at) = (event.event_id, event.recorded_at);
+            let mut mark = |id, given_up| {
+                entries.iter_mut().filter(|entry| entry.id == id).for_each(|entry| entry.given_up = given_up);
+            };
+            if let Event::Usage(UsageEvent::OverageMetered { quantity, at }) = event.payload {
+                entries.push(Entry { id, quantity, at, recorded_at, given_up: false });
+            } else if let Event::Usage(UsageEvent::MeteringGivenUp { entry, .. }) = event.payload {
+                mark(entry, true);
+            } else if let Event::Usage(UsageEvent::MeteringRetried { entry, .. }) = event.payload {
+                mark(entry, false);
+            }
+        }
+        Ok(entries)
     }
 
     /// Entries whose work item is not done; the provider may have them all the same.
@@ -276,7 +291,10 @@ impl Sides<'_> {
         const SQL: &str = "SELECT causation_id, task FROM work WHERE lane = $1 AND tenant_id = $2";
         let values = vec![Lane::Billing.name().into(), tenant.0.into()];
         let rows: Vec<(Uuid, String)> = self.queue.db().fetch(Scope::All, SQL, values).await?;
-        let task = |(cause, task): (Uuid, String)| Some((cause, serde_json::from_str(&task).ok()?));
+        let task = |(cause, task): (Uuid, String)| match serde_json::from_str(&task).ok()? {
+            Task::MeterAgain { entry, quantity, at } => Some((entry.0, Task::MeterAgain { entry, quantity, at })),
+            task => Some((cause, task)),
+        };
         Ok(rows.into_iter().filter_map(task).collect())
     }
 
@@ -293,7 +311,8 @@ impl Sides<'_> {
             checked.differences = differences(&ours, &theirs, self.catalog);
             if !checked.differences.is_empty() {
                 let told = self.unsent(tenant).await?;
-                let told = told.values().filter(|task| !matches!(task, Task::MeterOverage { .. })).count();
+                let is_metered = |task: &&Task| matches!(task, Task::MeterOverage { .. } | Task::MeterAgain { .. });
+                let told = told.values().filter(|task| !is_metered(task)).count();
                 let noticed = self.queue.count(Lane::Webhook).await?;
                 let noticed = noticed.ready + noticed.leased + noticed.waiting;
                 checked.waiting = noticed + u64::try_from(told).unwrap_or(u64::MAX).max(u64::from(ours.untold));
@@ -314,7 +333,7 @@ fn before(anchor: DateTime<Utc>, period: Period) -> Period {
 }
 
 /// What is on its way counts as any part of it: each item may have been done and not reported, each young entry counted
-/// or not.
+/// or not. What was given up is not on its way: it is to be billed, and is not.
 fn compare(
     entries: &[Entry],
     unsent: &BTreeMap<Uuid, Task>,
@@ -323,13 +342,27 @@ fn compare(
     now: DateTime<Utc>,
 ) -> PeriodChecked {
     let seconds = from.timestamp()..to.timestamp(); // the provider is told the second
-    let mut found = PeriodChecked { from, to, ours: 0, theirs, unsent: 0, young: 0, verdict: Verdict::Ok };
+    let mut found = PeriodChecked {
+        from,
+        to,
+        ours: 0,
+        theirs,
+        unsent: 0,
+        given_up: 0,
+        given_up_quantity: 0,
+        young: 0,
+        verdict: Verdict::Ok,
+    };
     let (mut lowest, mut highest) = (0_i64, 0_i64);
     for entry in entries.iter().filter(|entry| seconds.contains(&entry.at.timestamp())) {
         found.ours = found.ours.saturating_add(entry.quantity);
         let is_unsent = unsent.contains_key(&entry.id.0);
-        let is_young = !is_unsent && entry.recorded_at > now - COUNTED_WITHIN;
+        let is_young = !is_unsent && !entry.given_up && entry.recorded_at > now - COUNTED_WITHIN;
         found.unsent += usize::from(is_unsent);
+        if entry.given_up {
+            found.given_up += 1;
+            found.given_up_quantity = found.given_up_quantity.saturating_add(entry.quantity);
+        }
         found.young += usize::from(is_young);
         if is_unsent || is_young {
             lowest = lowest.saturating_add(entry.quantity.min(0));
@@ -411,7 +444,7 @@ mod tests {
     }
 
     fn entry(id: u128, quantity: i64, time: &str) -> Entry {
-        Entry { id: EventId(Uuid::from_u128(id)), quantity, at: at(time), recorded_at: at(time) }
+        Entry { id: EventId(Uuid::from_u128(id)), quantity, at: at(time), recorded_at: at(time), given_up: false }
     }
 
     fn unsent(ids: &[u128]) -> BTreeMap<Uuid, Task> {
@@ -448,6 +481,17 @@ mod tests {
             assert_eq!(compared(&entries, &[2, 3], theirs), (4, Verdict::Drift), "{theirs}");
         }
         assert_eq!(compared(&entries, &[9], 3), (4, Verdict::Drift), "what waits is no entry of this period");
+    }
+
+    #[test]
+    fn what_was_given_up_is_told_and_drift_until_the_provider_has_it() {
+        let refused = Entry { given_up: true, ..entry(2, 2, "20T11:59:00") };
+        let entries = [entry(1, 3, "02T00:00:00"), refused];
+        let window = (at("01T08:30:00"), at("31T08:30:00"));
+        for (theirs, verdict) in [(3, Verdict::Drift), (5, Verdict::Ok)] {
+            let found = compare(&entries, &unsent(&[]), window, theirs, at(NOW));
+            assert_eq!((found.verdict, found.given_up, found.given_up_quantity), (verdict, 1, 2));
+        }
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use starscreen_domain::{
-    UsageId,
+    EventId, UsageId,
     subscription::{
         ApplyScheduledChange, ChangePlan, DeclinePlanChange, Interval, OrderPlan, PlanTerms, SchedulePlanChange,
         Scheduled, Subscription,
     },
-    usage::{AdjustUsage, ChangeLimit, PeriodTerms, Usage},
+    usage::{AdjustUsage, ChangeLimit, PeriodTerms, RetryMetering, Usage},
 };
 use uuid::Uuid;
 
@@ -226,6 +226,26 @@ pub async fn adjust_usage(
             }
             let usage = unit.state::<Usage>(usage_id).await?;
             Ok(Adjusted { used: usage.used(), limit: usage.limit })
+        })
+    })
+    .await
+}
+
+/// Has a metered entry of `period` billed that was given up, under the id that it has.
+///
+/// # Errors
+/// [`starscreen_domain::usage::UsageError::MeteringNotGivenUp`].
+pub async fn retry_metering(
+    bus: &Bus,
+    context: Context,
+    period: UsageId,
+    entry: EventId,
+) -> Result<Committed<()>, CommandError> {
+    bus.commit(context.in_turn(), move |unit| {
+        Box::pin(async move {
+            unit.decide::<Usage>(period, RetryMetering { entry }).await?;
+            unit.redrive(entry);
+            Ok(())
         })
     })
     .await

@@ -303,6 +303,62 @@ impl WorkQueue {
         Ok(touched > 0)
     }
 
+    /// Puts an item that is done for now off until `until`, and asks for `also` in the same transaction. False when the
+    /// lease was lost; nothing is asked for then.
+    ///
+    /// # Errors
+    /// When the database fails; the lease then ends by itself.
+    pub async fn put_off(
+        &self,
+        item: &Claimed,
+        until: DateTime<Utc>,
+        also: Option<&Task>,
+    ) -> Result<bool, sqlx::Error> {
+        const PUT_OFF: &str = "UPDATE work SET lease = NULL, free_at_ms = $1, attempts = 0, last_error = NULL,
+                failing_since_ms = NULL WHERE id = $2 AND lease = $3";
+        const COLUMNS: &[&str] = &[
+            "id",
+            "lane",
+            "urgent",
+            "tenant_id",
+            "subject",
+            "task",
+            "correlation_id",
+            "causation_id",
+            "created_at_ms",
+            "free_at_ms",
+            "attempts",
+        ];
+        let now = Utc::now().timestamp_millis();
+        let mut tx = self.db.begin(Scope::All).await?;
+        let lease = item.lease;
+        let values = vec![until.timestamp_millis().into(), lease.work_id.into(), lease.attempt.0.into()];
+        if tx.execute(PUT_OFF, values).await? == 0 {
+            return Ok(false);
+        }
+        let asked = also.map(|task| {
+            vec![
+                Uuid::now_v7().into(),
+                task.lane().name().into(),
+                0_i64.into(),
+                item.tenant.0.into(),
+                item.subject.into(),
+                serde_json::to_string(task).unwrap_or_default().into(), // names and numbers: cannot fail
+                item.correlation_id.into(),
+                item.causation_id.into(),
+                now.into(),
+                now.into(),
+                0_i64.into(),
+            ]
+        });
+        tx.insert("work", COLUMNS, asked.into_iter().collect()).await?;
+        tx.commit().await?;
+        if let Some(task) = also {
+            self.wakes.wake(task.lane());
+        }
+        Ok(true)
+    }
+
     /// Whether the same was asked for again since.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use proptest::{collection::vec, option::of, prelude::*};
 use uuid::Uuid;
 
 use crate::{
-    AttemptId, CandidateId, ClaimId, Event, JobId, Sealed, TenantId, UsageId, UserId,
+    AttemptId, CandidateId, ClaimId, Event, EventId, JobId, Sealed, TenantId, UsageId, UserId,
     account::AccountEvent,
     candidate::{CandidateEvent, CategoryScore, DeletionReason, Failure, HiddenText, RetryFrom},
     customer::CustomerEvent,
@@ -227,6 +227,13 @@ fn usage() -> impl Strategy<Value = UsageEvent> {
             .prop_map(|(candidate, reason)| UsageEvent::SlotReleased { candidate, reason }),
         (any::<i32>(), text()).prop_map(|(delta, reason)| UsageEvent::UsageAdjusted { delta, reason }),
         (any::<i64>(), moment()).prop_map(|(quantity, at)| UsageEvent::OverageMetered { quantity, at }),
+        (id(EventId), any::<i64>(), moment(), text())
+            .prop_map(|(entry, quantity, at, reason)| { UsageEvent::MeteringGivenUp { entry, quantity, at, reason } }),
+        (id(EventId), any::<i64>(), moment()).prop_map(|(entry, quantity, at)| UsageEvent::MeteringRetried {
+            entry,
+            quantity,
+            at
+        }),
         (any::<u8>(), any::<u32>(), any::<u32>())
             .prop_map(|(percent, used, limit)| UsageEvent::UsageThresholdReached { percent, used, limit }),
         any::<u32>().prop_map(|used| UsageEvent::PeriodClosed { used }),

@@ -4,12 +4,12 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Event,
+    Event, EventId,
     candidate::{CandidateEvent, RetryFrom},
     job::JobEvent,
     subscription::SubscriptionEvent,
@@ -19,6 +19,9 @@ use crate::{
 
 /// How long after its end a billing period takes entries of its own. Longer than anything is tried.
 pub const PERIOD_CLOSES_AFTER: TimeDelta = TimeDelta::days(3);
+
+/// How long after the last news of a tenant's subscription it is asked about unasked, at the earliest.
+const QUIET_FOR: TimeDelta = TimeDelta::hours(12);
 
 /// A kind of work with workers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,7 +35,7 @@ pub enum Lane {
     Score,
     /// Our own follow-ups to events.
     React,
-    /// What is due at a time: periods that close, plans that come into force.
+    /// What is due at a time: periods that close, plans that come into force, subscriptions to be asked about.
     Clock,
     /// What the payment provider is told.
     Billing,
@@ -103,8 +106,18 @@ pub enum Task {
         quantity: i64,
         at: DateTime<Utc>,
     },
+    /// Bill again, under its own id, an entry that was given up.
+    MeterAgain {
+        entry: EventId,
+        quantity: i64,
+        at: DateTime<Utc>,
+    },
+    /// Once a day, whether or not there was a notice: have it asked how the subscription stands.
+    FollowDaily,
     /// Ask what the notice is about, and record it.
     FollowWebhook,
+    /// Ask how the tenant's subscription stands, and record it.
+    FollowCustomer,
 }
 
 impl Task {
@@ -114,9 +127,11 @@ impl Task {
             Self::DrawUpRubric => Lane::Rubric,
             Self::Score => Lane::Score,
             Self::ScoreWaiting | Self::AwaitRubric | Self::FailWaiting | Self::DeleteCandidates => Lane::React,
-            Self::ClosePeriod | Self::ApplyScheduledChange => Lane::Clock,
-            Self::InformProvider | Self::PlaceOrder | Self::MeterOverage { .. } => Lane::Billing,
-            Self::FollowWebhook => Lane::Webhook,
+            Self::ClosePeriod | Self::ApplyScheduledChange | Self::FollowDaily => Lane::Clock,
+            Self::InformProvider | Self::PlaceOrder | Self::MeterOverage { .. } | Self::MeterAgain { .. } => {
+                Lane::Billing
+            }
+            Self::FollowWebhook | Self::FollowCustomer => Lane::Webhook,
         }
     }
 }
@@ -130,8 +145,16 @@ pub struct Asked {
     pub due: Option<DateTime<Utc>>,
 }
 
-/// The work that `event` of aggregate `subject` asks for.
-pub fn asked_by(subject: Uuid, event: &Event) -> Vec<Asked> {
+/// The next moment after `after` at which the tenant is asked about: the same time of every day, another for each.
+pub fn daily_turn(tenant: Uuid, after: DateTime<Utc>) -> DateTime<Utc> {
+    const SECONDS: u128 = 86_400;
+    let second = i64::try_from(tenant.as_u128() % SECONDS).unwrap_or_default();
+    let turn = after.date_naive().and_time(NaiveTime::MIN).and_utc() + TimeDelta::seconds(second);
+    if turn > after { turn } else { turn + Days::new(1) }
+}
+
+/// The work that `event` of aggregate `subject` asks for; `at`: its business time.
+pub fn asked_by(subject: Uuid, event: &Event, at: DateTime<Utc>) -> Vec<Asked> {
     let mut due = None;
     let task = match event {
         Event::Candidate(event) => match event {
@@ -168,13 +191,15 @@ pub fn asked_by(subject: Uuid, event: &Event) -> Vec<Asked> {
             SubscriptionEvent::PlanChanged { by_provider: false, .. }
             | SubscriptionEvent::PlanChangeWithdrawn { by_provider: false, .. } => Task::InformProvider,
             SubscriptionEvent::PlanOrdered { .. } => Task::PlaceOrder,
+            SubscriptionEvent::CustomerLinked { .. } | SubscriptionEvent::ProviderStateRecorded { .. } => {
+                due = Some(daily_turn(subject, at + QUIET_FOR));
+                Task::FollowDaily
+            }
             SubscriptionEvent::SubscriptionStarted { .. }
             | SubscriptionEvent::PlanChanged { by_provider: true, .. }
             | SubscriptionEvent::PlanChangeWithdrawn { by_provider: true, .. }
-            | SubscriptionEvent::CustomerLinked { .. }
             | SubscriptionEvent::OrderDeclined { .. }
             | SubscriptionEvent::ProviderInformed {}
-            | SubscriptionEvent::ProviderStateRecorded { .. }
             | SubscriptionEvent::StatusChanged { .. } => return vec![],
         },
         Event::Usage(event) => match event {
@@ -183,7 +208,11 @@ pub fn asked_by(subject: Uuid, event: &Event) -> Vec<Asked> {
                 Task::ClosePeriod
             }
             UsageEvent::OverageMetered { quantity, at } => Task::MeterOverage { quantity: *quantity, at: *at },
+            UsageEvent::MeteringRetried { entry, quantity, at } => {
+                Task::MeterAgain { entry: *entry, quantity: *quantity, at: *at }
+            }
             UsageEvent::LimitChanged { .. }
+            | UsageEvent::MeteringGivenUp { .. }
             | UsageEvent::SlotsReserved { .. }
             | UsageEvent::SlotCommitted { .. }
             | UsageEvent::SlotReleased { .. }
@@ -236,14 +265,17 @@ mod tests {
                 "PlanChangeScheduled" => continue, // asks for two; below
                 "PlanChanged" | "PlanChangeWithdrawn" => Some(Task::InformProvider),
                 "PlanOrdered" => Some(Task::PlaceOrder),
+                "CustomerLinked" | "ProviderStateRecorded" => Some(Task::FollowDaily),
                 "PeriodOpened" => Some(Task::ClosePeriod),
                 "OverageMetered" => Some(Task::MeterOverage { quantity: 3, at: at("2026-03-20T08:00:00Z") }),
+                "MeteringRetried" => Some(again(3)),
                 "WebhookReceived" | "WebhookRetried" => Some(Task::FollowWebhook),
                 _ => None,
             };
             let subject = job().0;
             let asked: Vec<_> = asked.into_iter().collect();
-            let found: Vec<Task> = asked_by(subject, &sample.event()).into_iter().map(|asked| asked.task).collect();
+            let found = asked_by(subject, &sample.event(), now()).into_iter();
+            let found: Vec<Task> = found.map(|asked| asked.task).collect();
             assert_eq!(found, asked, "{}", sample.file);
         }
     }
@@ -254,7 +286,7 @@ mod tests {
             let mut sample: Sample =
                 samples::all().into_iter().find(|sample| sample.event_type == "JobRevised").unwrap();
             sample.payload["JobRevised"]["rubric_outdated"] = json!(outdated);
-            asked_by(job().0, &sample.event()).pop().map(|asked| asked.task)
+            asked_by(job().0, &sample.event(), now()).pop().map(|asked| asked.task)
         };
         assert_eq!(revised(true), Some(Task::DrawUpRubric));
         assert_eq!(revised(false), None);
@@ -272,9 +304,11 @@ mod tests {
             (Task::DeleteCandidates, "delete_candidates", Lane::React),
             (Task::ClosePeriod, "close_period", Lane::Clock),
             (Task::ApplyScheduledChange, "apply_scheduled_change", Lane::Clock),
+            (Task::FollowDaily, "follow_daily", Lane::Clock),
             (Task::InformProvider, "inform_provider", Lane::Billing),
             (Task::PlaceOrder, "place_order", Lane::Billing),
             (Task::FollowWebhook, "follow_webhook", Lane::Webhook),
+            (Task::FollowCustomer, "follow_customer", Lane::Webhook),
         ];
         for (task, name, lane) in stored {
             assert_eq!(serde_json::to_value(&task).unwrap(), json!(name));
@@ -290,6 +324,17 @@ mod tests {
         assert_eq!(serde_json::to_value(&task).unwrap(), stored);
         assert_eq!(serde_json::from_value::<Task>(stored).unwrap(), task);
         assert_eq!(task.lane(), Lane::Billing);
+        let stored = json!({ "meter_again": {
+            "entry": "01a3c9d0-0000-7000-8000-0000000e0001", "quantity": -2, "at": "2026-03-20T08:00:00Z",
+        } });
+        assert_eq!(serde_json::to_value(again(-2)).unwrap(), stored);
+        assert_eq!(serde_json::from_value::<Task>(stored).unwrap(), again(-2));
+        assert_eq!(again(-2).lane(), Lane::Billing);
+    }
+
+    fn again(quantity: i64) -> Task {
+        let entry = "01a3c9d0-0000-7000-8000-0000000e0001".parse().unwrap();
+        Task::MeterAgain { entry, quantity, at: at("2026-03-20T08:00:00Z") }
     }
 
     #[test]
@@ -298,7 +343,7 @@ mod tests {
         let asked = |by_provider| {
             let (plan, reason) = (PlanTerms::default(), String::new());
             let event = SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider };
-            let asked = asked_by(job().0, &Event::Subscription(event));
+            let asked = asked_by(job().0, &Event::Subscription(event), now());
             asked.into_iter().map(|asked| (asked.task, asked.due)).collect::<Vec<_>>()
         };
         let due = (Task::ApplyScheduledChange, Some(effective_at));
@@ -309,8 +354,32 @@ mod tests {
     #[test]
     fn a_period_is_closed_some_days_after_its_end() {
         let opened = UsageEvent::PeriodOpened { period: march(), plan: String::new(), limit: None, included: None };
-        let asked = asked_by(job().0, &Event::Usage(opened));
+        let asked = asked_by(job().0, &Event::Usage(opened), now());
         assert_eq!(asked[0].due, Some(at("2026-04-17T09:26:53Z")));
+    }
+
+    fn now() -> DateTime<Utc> {
+        at("2026-03-20T08:00:00Z")
+    }
+
+    #[test]
+    fn tenants_are_asked_about_once_a_day_each_at_a_time_of_its_own() {
+        let tenant = |second: u128| Uuid::from_u128(86_400 * 7 + second);
+        assert_eq!(daily_turn(tenant(0), now()), at("2026-03-21T00:00:00Z"));
+        assert_eq!(daily_turn(tenant(28_799), now()), at("2026-03-21T07:59:59Z"));
+        assert_eq!(daily_turn(tenant(28_800), now()), at("2026-03-21T08:00:00Z"), "its turn is over");
+        assert_eq!(daily_turn(tenant(28_801), now()), at("2026-03-20T08:00:01Z"));
+        assert_eq!(daily_turn(tenant(86_399), now()), at("2026-03-20T23:59:59Z"));
+        for second in [0, 28_800, 50_000] {
+            let first = daily_turn(tenant(second), now());
+            assert_eq!(daily_turn(tenant(second), first) - first, TimeDelta::days(1));
+        }
+        // Nobody is asked about just after there was news.
+        for second in (0..86_400).step_by(1_234) {
+            let linked = Event::Subscription(SubscriptionEvent::CustomerLinked { customer: String::new() });
+            let due = asked_by(tenant(second), &linked, now())[0].due.unwrap();
+            assert!((TimeDelta::hours(12)..=TimeDelta::hours(36)).contains(&(due - now())), "{due}");
+        }
     }
 
     #[test]

@@ -77,6 +77,7 @@ fn tell(checked: &TenantChecked) {
             ours = period.ours,
             theirs = period.theirs,
             unsent = period.unsent,
+            given_up = period.given_up,
             "metered usage differs from what the payment provider has"
         );
     }

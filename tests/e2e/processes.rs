@@ -417,6 +417,8 @@ fn check_limits(history: &[Stored], accounts: &[Account], clients: &[Client]) {
             UsageEvent::SlotReleased { .. } => *used -= 1,
             UsageEvent::SlotCommitted { .. }
             | UsageEvent::OverageMetered { .. }
+            | UsageEvent::MeteringGivenUp { .. }
+            | UsageEvent::MeteringRetried { .. }
             | UsageEvent::UsageThresholdReached { .. }
             | UsageEvent::PeriodClosed { .. } => {}
             UsageEvent::UsageAdjusted { delta, .. } => *used += i64::from(*delta),

@@ -1,11 +1,11 @@
 //! What the ledger has and what Stripe has: differences are told and never put right, and an operator sees what is set
 //! up and links whom Stripe knows already.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 use starscreen_tests::{
-    Account, Ended, GOOD_CARD, Resume, STRIPE_KEY, StripePrice, StripeServer, TestApp, WEBHOOK_SECRET,
+    Account, Ended, GOOD_CARD, Resume, STRIPE_KEY, StripeFault, StripePrice, StripeServer, TestApp, WEBHOOK_SECRET,
 };
 
 use crate::product_binary;
@@ -226,6 +226,51 @@ async fn what_is_on_its_way_is_no_drift_and_what_cannot_be_asked_is_not_well() {
     assert_eq!((&tenant["verdict"], is_well), (&json!("cannot_tell"), false), "{tenant}");
     assert!(tenant["unknown"].as_str().unwrap().contains("unavailable"), "{tenant}");
     paid.stripe.come_back();
+}
+
+/// It is told wherever somebody looks, and billed as the same entry once the cause is mended.
+#[tokio::test]
+async fn usage_that_stripe_refuses_for_good_is_dead_until_it_is_redriven() {
+    const METER_EVENTS: &str = "/v1/billing/meter_events";
+    let paid = Paid::start();
+    let (account, _) = paid.metered().await;
+    let job = account.ready_job().await;
+    let before = paid.stripe.calls(METER_EVENTS).len();
+    paid.stripe.fail(METER_EVENTS, &vec![StripeFault::Status(400); 6]);
+    let candidate = account.take_in(&job, &Resume::unique()).await;
+    account.until_candidate_is(&job, &candidate, "SCORED").await;
+    let look = async || paid.app.unfinished().await;
+    paid.app.log().until_at_most(Duration::from_mins(2), "it is given up", look).await;
+
+    let dead = paid.app.operate(&["queue", "dead", "billing", "--json"]).succeeded().stdout;
+    let dead: Value = serde_json::from_str(&dead).unwrap();
+    assert_eq!((dead.as_array().unwrap().len(), &dead[0]["code"]), (1, &json!("metering_declined")), "{dead}");
+    let entry = dead[0]["subject"].as_str().unwrap();
+    let checked = line(&paid.app.operate(&["doctor"]), "lane billing");
+    assert!(checked.starts_with("not ok") && checked.contains("1 items were given up"), "{checked}");
+    let seen = account.get("subscriptions/usage").send().await.expect(200).json();
+    let last = seen["entries"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&last["kind"], &last["metered"], &seen["metered"]),
+        (&json!("metering_given_up"), &json!(0), &json!(3))
+    );
+    assert_eq!(last["reason"], "it answered 400", "{last}");
+    let told = paid.reconcile(&[&account.email]);
+    assert_eq!(told.status.code(), Some(1), "{}", told.stdout);
+    let named = "drift; 3 here, 2 there, 1 entries over 1 candidates that Stripe refused and that were given up, which is \
+                 all that differs: see `starscreen queue dead billing`\n";
+    assert!(told.stdout.contains(named), "{}", told.stdout);
+
+    let redriven = paid.app.operate(&["queue", "redrive", entry]).succeeded().stdout;
+    assert!(redriven.contains("1 are tried again"), "{redriven}");
+    paid.app.settled().await;
+    let (tenant, is_well) = paid.reconciled(&account.email);
+    let running = tenant["periods"].as_array().unwrap().last().unwrap();
+    assert_eq!((&running["ours"], &running["theirs"], is_well), (&json!(3), &json!(3), true), "{tenant}");
+    let calls = paid.stripe.calls(METER_EVENTS);
+    let identifiers: Vec<_> = calls[before..].iter().map(|call| call.form["identifier"].as_str().unwrap()).collect();
+    assert_eq!(identifiers, [entry; 7], "it is one entry");
+    assert!(line(&paid.app.operate(&["doctor"]), "lane billing").starts_with("ok"));
 }
 
 #[tokio::test]

@@ -95,6 +95,25 @@ impl Store {
         matches!(self, Self::File(_))
     }
 
+    /// One connection, for one change that the product would make in time. Says how many rows it is.
+    pub(crate) async fn change(&self, sql: &str) -> Result<u64, sqlx::Error> {
+        match self {
+            Self::File(path) => {
+                let mut connection = SqliteConnectOptions::new().filename(path).connect().await?;
+                let done = sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await;
+                connection.close().await?;
+                Ok(done?.rows_affected())
+            }
+            Self::Schema { url, name } => {
+                let options: PgConnectOptions = url.parse()?;
+                let mut connection = options.options([("search_path", name)]).connect().await?;
+                let done = sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await;
+                connection.close().await?;
+                Ok(done?.rows_affected())
+            }
+        }
+    }
+
     /// One connection, for one question.
     pub(crate) async fn rows<T: Row>(&self, sql: &str) -> Result<Vec<T>, sqlx::Error> {
         match self {

@@ -43,6 +43,8 @@ impl Ledger {
             UsageEvent::SlotReleased { candidate, .. } => self.released.push(candidate),
             UsageEvent::UsageAdjusted { delta, .. } => self.adjusted += delta,
             UsageEvent::OverageMetered { .. }
+            | UsageEvent::MeteringGivenUp { .. }
+            | UsageEvent::MeteringRetried { .. }
             | UsageEvent::UsageThresholdReached { .. }
             | UsageEvent::PeriodClosed { .. } => {}
         }
@@ -123,6 +125,12 @@ impl Events {
             format!("{lane} {task} {state} after {attempts} tries: {}", error.unwrap_or_default())
         };
         self.rows(sql).await.into_iter().map(describe).collect()
+    }
+
+    /// Lets come now what comes once a day; says for how many tenants.
+    pub async fn let_the_day_come(&self) -> u64 {
+        let sql = "UPDATE work SET free_at_ms = 0 WHERE lease IS NULL AND task = '\"follow_daily\"'";
+        self.0.change(sql).await.unwrap_or_else(|error| panic!("{:?}: {error}", self.0))
     }
 
     /// For each stream, how long after its first event `from` its first event `to` was recorded.

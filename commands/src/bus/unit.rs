@@ -150,7 +150,7 @@ impl Unit {
             metadata: without_nul(&metadata).unwrap_or(metadata),
             event_id,
         });
-        for asked in asked_by(id, &A::Event::clone(event).into()) {
+        for asked in asked_by(id, &A::Event::clone(event).into(), self.metadata.occurred_at) {
             self.append.work.push(NewWork {
                 id: Uuid::now_v7(),
                 tenant_id: self.tenant,

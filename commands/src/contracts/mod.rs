@@ -16,7 +16,9 @@ pub mod append;
 pub mod bulk;
 pub mod bus;
 pub mod crew;
+pub mod following;
 pub mod log;
+pub mod metering;
 pub mod operations;
 pub mod payments;
 pub mod postgres;
@@ -246,6 +248,15 @@ macro_rules! contract_tests {
                 overage_is_billed_once_for_each_entry,
                 what_is_billed_waits_for_a_provider_that_is_down,
                 a_closed_period_takes_late_scores_as_entries_of_the_running_one;
+            following:
+                a_lost_notice_is_made_up_for_within_a_day,
+                whoever_pays_nothing_is_asked_about_for_a_month,
+                without_a_key_nobody_is_asked_and_nothing_waits,
+                a_turn_is_taken_once;
+            metering:
+                an_entry_that_is_refused_for_good_is_given_up_and_redriven_as_itself,
+                refused_entries_hold_up_no_others,
+                an_outage_gives_up_no_entry;
             operations:
                 a_pause_holds_over_restarts_whatever_workers_say,
                 a_refusals_pause_shows_its_reason_while_it_holds,

@@ -28,19 +28,19 @@ use crate::{
     operations, payments, subscription,
 };
 
-fn paying_ports() -> (Scripted, Arc<ScriptedPayments>) {
+pub(super) fn paying_ports() -> (Scripted, Arc<ScriptedPayments>) {
     let provider = Arc::new(ScriptedPayments::default());
     (Scripted { payments: Some(Arc::clone(&provider)), ..Scripted::default() }, provider)
 }
 
-async fn free_tenant(store: &Store) -> Tenant {
+pub(super) async fn free_tenant(store: &Store) -> Tenant {
     let email = format!("{}@example.org", Uuid::now_v7());
     let registration = Registration { plan: terms("free"), ..stage::registration(&email, None) };
     stage::register(&store.bus, registration).await.unwrap()
 }
 
 /// A tenant that pays for a plan.
-async fn paying(store: &Store, provider: &ScriptedPayments, plan: &str) -> (Tenant, String, String) {
+pub(super) async fn paying(store: &Store, provider: &ScriptedPayments, plan: &str) -> (Tenant, String, String) {
     let tenant = free_tenant(store).await;
     let customer = format!("cus_{}", tenant.id);
     provider.add_customer(&customer, tenant.id);
@@ -51,7 +51,7 @@ async fn paying(store: &Store, provider: &ScriptedPayments, plan: &str) -> (Tena
     (tenant, customer, id)
 }
 
-async fn notify(store: &Store, kind: &str, customer: &str) -> WebhookId {
+pub(super) async fn notify(store: &Store, kind: &str, customer: &str) -> WebhookId {
     let notice = format!("evt_{}", Uuid::now_v7());
     payments::receive_webhook(&store.bus, received(&notice, kind, customer)).await.unwrap();
     WebhookId::of(&notice)
@@ -66,7 +66,7 @@ fn received(notice: &str, kind: &str, customer: &str) -> ReceiveWebhook {
     }
 }
 
-async fn state(store: &Store, tenant: &Tenant) -> Subscription {
+pub(super) async fn state(store: &Store, tenant: &Tenant) -> Subscription {
     store.bus.read::<Subscription>(tenant.id, tenant.id).await.unwrap()
 }
 
@@ -74,7 +74,7 @@ async fn webhook(store: &Store, id: WebhookId) -> Webhook {
     store.bus.read::<Webhook>(TenantId::default(), id).await.unwrap()
 }
 
-async fn events(store: &Store, event_type: &str) -> usize {
+pub(super) async fn events(store: &Store, event_type: &str) -> usize {
     let history = history(&store.log).await;
     history.iter().filter(|event| event.payload.event_type() == event_type).count()
 }

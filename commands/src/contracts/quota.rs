@@ -97,6 +97,8 @@ pub async fn a_plan_change_never_oversells(store: Store) {
             | UsageEvent::SlotReleased { .. }
             | UsageEvent::UsageAdjusted { .. }
             | UsageEvent::OverageMetered { .. }
+            | UsageEvent::MeteringGivenUp { .. }
+            | UsageEvent::MeteringRetried { .. }
             | UsageEvent::UsageThresholdReached { .. }
             | UsageEvent::PeriodClosed { .. } => {}
         }

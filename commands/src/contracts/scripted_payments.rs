@@ -51,6 +51,16 @@ impl ScriptedPayments {
         self.state().faults.extend(faults);
     }
 
+    /// Faults that are still to come.
+    pub fn faults_left(&self) -> usize {
+        self.state().faults.len()
+    }
+
+    /// Does as it should from now on; answers how many faults were still to come.
+    pub fn clear_faults(&self) -> usize {
+        std::mem::take(&mut self.state().faults).len()
+    }
+
     pub fn down(&self, is_down: bool) {
         self.state().is_down = is_down;
     }

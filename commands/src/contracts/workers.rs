@@ -32,6 +32,8 @@ pub async fn story(store: &Store, id: CandidateId) -> Vec<String> {
         | UsageEvent::LimitChanged { .. }
         | UsageEvent::UsageAdjusted { .. }
         | UsageEvent::OverageMetered { .. }
+        | UsageEvent::MeteringGivenUp { .. }
+        | UsageEvent::MeteringRetried { .. }
         | UsageEvent::UsageThresholdReached { .. }
         | UsageEvent::PeriodClosed { .. } => false,
     };

@@ -1,19 +1,22 @@
 //! What the payment provider is told: the worker of the lane `billing`. It is tried for as long as it takes: what was
-//! decided here is true, whether or not the provider can be reached.
+//! decided here is true, whether or not the provider can be reached. Only an entry that it refuses to bill is given up,
+//! since nobody would learn of it otherwise.
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use starscreen_domain::{
-    Actor, EventId, TenantId,
+    Actor, EventId, TenantId, UsageId,
     subscription::{
         DeclineOrder, DeclinePlanChange, NoteProviderInformed, OrderOutcome, Subscription, SubscriptionError,
     },
+    usage::{GiveUpMetering, Metered, Usage},
 };
 use uuid::Uuid;
 
-use super::{Budget, LONGEST_PAUSE, WorkError, Workers, down_for, on_behalf_of, report};
+use super::{Budget, LONGEST_PAUSE, METERING_DECLINED, WorkError, Workers, dead, down_for, on_behalf_of, report};
 use crate::{
+    append::DeadWork,
     bus::Context,
     catalog::FREE,
     error::CommandError,
@@ -27,6 +30,8 @@ use crate::{
 const KEY_MINUTES: i64 = 15;
 /// How long an order is tried.
 const ORDER_LASTS: TimeDelta = TimeDelta::hours(1);
+/// Tries before metered usage that is refused is given up. An outage counts as none.
+const MAX_METERING_ATTEMPTS: u32 = 6;
 /// From when on an outage holds the lane as a whole, and for how long at a time.
 const DOWN_AFTER: Duration = Duration::from_secs(20);
 const LANE_WAITS: Duration = Duration::from_secs(10);
@@ -200,21 +205,58 @@ impl Workers {
         Ok(())
     }
 
+    /// Bills one entry of the ledger.
     pub(super) async fn meter_overage(
         &self,
         item: &Claimed,
-        quantity: i64,
-        at: DateTime<Utc>,
+        entry: EventId,
+        metered: Metered,
     ) -> Result<(), WorkError> {
+        let Metered { quantity, at } = metered;
         let subscription = self.bus.read::<Subscription>(item.tenant, item.tenant).await?;
         let Some(customer) = subscription.customer else {
             tracing::warn!(quantity, "metered usage of a tenant that pays nothing is not billed");
             return self.done(item).await;
         };
-        let usage = MeteredUsage { entry: EventId(item.causation_id), customer, quantity, at };
-        self.payments()?.record_usage(&usage).await.map_err(|error| trouble(item, error))?;
+        let usage = MeteredUsage { entry, customer, quantity, at };
+        match self.payments()?.record_usage(&usage).await {
+            Ok(()) => {}
+            Err(PaymentsError::Declined { reason, .. }) if item.attempts + 1 >= MAX_METERING_ATTEMPTS => {
+                self.has_answered(item.task.lane()).await;
+                return self.give_up_metering(item, entry, metered, reason).await;
+            }
+            Err(error) => return Err(trouble(item, error)),
+        }
         self.has_answered(item.task.lane()).await;
         self.done(item).await
+    }
+
+    /// The entry stays in the ledger, as one that is not billed, until somebody mends the cause and redrives it.
+    async fn give_up_metering(
+        &self,
+        item: &Claimed,
+        entry: EventId,
+        metered: Metered,
+        reason: String,
+    ) -> Result<(), WorkError> {
+        tracing::error!(reason, event.id = %entry, quantity = metered.quantity, "metered usage is given up");
+        let grave = dead(item, METERING_DECLINED);
+        let grave = grave.map(|grave| DeadWork { subject: entry.0, last_error: reason.clone(), ..grave });
+        let usage_id = UsageId(item.subject);
+        self.bus
+            .commit(report(item).in_turn(), move |unit| {
+                let (grave, reason) = (grave.clone(), reason.clone());
+                let Metered { quantity, at } = metered;
+                Box::pin(async move {
+                    let command = GiveUpMetering { entry, quantity, at, reason };
+                    if !unit.decide::<Usage>(usage_id, command).await?.is_empty() {
+                        unit.add_dead(grave);
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(())
     }
 
     /// The tenant's customer, made when there is none.

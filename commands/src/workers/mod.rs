@@ -18,8 +18,9 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duratio
 
 use futures::FutureExt;
 use starscreen_domain::{
-    Actor,
+    Actor, EventId,
     candidate::Failure,
+    usage::Metered,
     work::{Lane, Task},
 };
 use tokio::{
@@ -63,6 +64,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const PURGED: &str = "purged";
 /// Code of candidates that failed because their job has no rubric.
 const RUBRIC_FAILED: &str = "rubric_failed";
+/// Code of metered usage that the payment provider refuses.
+const METERING_DECLINED: &str = "metering_declined";
 const ERASED: &str = "The personal data of this candidate was erased.";
 
 /// Everything workers call.
@@ -346,8 +349,15 @@ impl Workers {
                 Task::ApplyScheduledChange => self.apply_scheduled_change(item).await,
                 Task::InformProvider => self.inform_provider(item).await,
                 Task::PlaceOrder => self.place_order(item).await,
-                Task::MeterOverage { quantity, at } => self.meter_overage(item, quantity, at).await,
+                Task::MeterOverage { quantity, at } => {
+                    self.meter_overage(item, EventId(item.causation_id), Metered { quantity, at }).await
+                }
+                Task::MeterAgain { entry, quantity, at } => {
+                    self.meter_overage(item, entry, Metered { quantity, at }).await
+                }
+                Task::FollowDaily => self.follow_daily(item).await,
                 Task::FollowWebhook => self.follow_webhook(item).await,
+                Task::FollowCustomer => self.follow_customer(item).await,
             }
         };
         let failed = |reason: &str, after| WorkError::Again { reason: reason.to_owned(), after, budget: Budget::Tries };
@@ -368,13 +378,13 @@ impl Workers {
 
     /// Ends an item that has failed too often by telling who waits for it; passes the error on while there are tries
     /// left. Our own reactions are tried for ever, since nobody could be told, and so is what the payment provider has to
-    /// be told.
+    /// be told; what of that it refuses is given up where it is told.
     async fn give_up_or(&self, item: &Claimed, error: WorkError, budget: Budget) -> Result<(), WorkError> {
         let max_attempts = match item.task {
             Task::ExtractText => extraction::MAX_ATTEMPTS,
             Task::DrawUpRubric => rubric::MAX_ATTEMPTS,
             Task::Score => scoring::MAX_ATTEMPTS,
-            Task::FollowWebhook => webhook::MAX_ATTEMPTS,
+            Task::FollowWebhook | Task::FollowCustomer => webhook::MAX_ATTEMPTS,
             Task::ScoreWaiting
             | Task::AwaitRubric
             | Task::FailWaiting
@@ -383,7 +393,9 @@ impl Workers {
             | Task::ApplyScheduledChange
             | Task::InformProvider
             | Task::PlaceOrder
-            | Task::MeterOverage { .. } => return Err(error),
+            | Task::MeterOverage { .. }
+            | Task::MeterAgain { .. }
+            | Task::FollowDaily => return Err(error),
         };
         let spent = match budget {
             Budget::Tries => item.attempts + 1 >= max_attempts,
@@ -398,6 +410,7 @@ impl Workers {
             Task::DrawUpRubric => self.give_up_rubric(item).await,
             Task::Score => self.give_up_scoring(item).await,
             Task::FollowWebhook => self.give_up_webhook(item, &error.to_string()).await,
+            Task::FollowCustomer => self.done(item).await, // tomorrow is another day
             Task::ScoreWaiting
             | Task::AwaitRubric
             | Task::FailWaiting
@@ -406,7 +419,9 @@ impl Workers {
             | Task::ApplyScheduledChange
             | Task::InformProvider
             | Task::PlaceOrder
-            | Task::MeterOverage { .. } => Err(error),
+            | Task::MeterOverage { .. }
+            | Task::MeterAgain { .. }
+            | Task::FollowDaily => Err(error),
         }
     }
 
@@ -484,7 +499,7 @@ fn failure(code: &str, sentence: &str) -> Failure {
 /// What is noted of an item that is given up for a technical reason, which a redrive may mend. A file's own fault is no
 /// matter for an operator.
 fn dead(item: &Claimed, code: &str) -> Option<DeadWork> {
-    let technical = code.ends_with("_unavailable") || code == RUBRIC_FAILED || code == PURGED;
+    let technical = code.ends_with("_unavailable") || [RUBRIC_FAILED, METERING_DECLINED, PURGED].contains(&code);
     technical.then(|| DeadWork {
         // Whoever failed for want of a rubric is found among those that wanted a score.
         lane: if code == RUBRIC_FAILED { Lane::Score } else { item.task.lane() },

@@ -124,6 +124,8 @@ async fn end(bus: &Bus, item: &Claimed) -> Result<(), WorkError> {
             let reason = "an operator took it out of the queue".to_owned();
             webhook::end_webhook(bus, context, item, PURGED, reason).await
         }
+        // No notice, and it is asked for again by itself.
+        Task::FollowCustomer => Err(WorkError::Moot(CommandError::NotFound("notice"))),
         Task::ScoreWaiting
         | Task::AwaitRubric
         | Task::FailWaiting
@@ -132,7 +134,9 @@ async fn end(bus: &Bus, item: &Claimed) -> Result<(), WorkError> {
         | Task::ApplyScheduledChange
         | Task::InformProvider
         | Task::PlaceOrder
-        | Task::MeterOverage { .. } => {
+        | Task::MeterOverage { .. }
+        | Task::MeterAgain { .. }
+        | Task::FollowDaily => {
             Err(WorkError::Refused { reason: PurgeError::OwnFollowUps(item.task.lane()).to_string() })
         }
     }

@@ -1,5 +1,6 @@
 //! What the payment provider told us: the worker of the lane `webhook`. A notice says that something has changed; what
-//! is true is asked for, so it does not matter in which order notices come.
+//! is true is asked for, so it does not matter in which order notices come. Since they may not come at all, it is asked
+//! for once a day without one.
 
 use starscreen_domain::{
     CustomerId, TenantId, WebhookId,
@@ -8,7 +9,7 @@ use starscreen_domain::{
     webhook::{GiveUpWebhook, SettleWebhook, Webhook, WebhookOutcome},
 };
 
-use super::{WorkError, Workers, billing::trouble, dead, report};
+use super::{WorkError, Workers, again, billing::trouble, dead, report};
 use crate::{
     bus::{Bus, Context},
     work::Claimed,
@@ -42,6 +43,20 @@ impl Workers {
             })
             .await?;
         Ok(())
+    }
+
+    /// What is new then, no notice has told, or not yet.
+    pub(super) async fn follow_customer(&self, item: &Claimed) -> Result<(), WorkError> {
+        let subscription = self.bus.read::<Subscription>(item.tenant, item.tenant).await?;
+        let Some(customer) = subscription.customer else { return self.done(item).await };
+        if self.queue.is_asked_again(item).await.map_err(|error| again(&error))? {
+            return self.done(item).await;
+        }
+        if self.follow(item, item.tenant, &customer).await? {
+            tracing::warn!(tenant.id = %item.tenant, "a change at the payment provider came without a notice");
+        }
+        self.has_answered(item.task.lane()).await;
+        self.done(item).await
     }
 
     /// Whose customer it is: as was claimed here, else as its metadata say there.

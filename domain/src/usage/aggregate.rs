@@ -1,13 +1,13 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AdjustUsage, ChangeLimit, ClosePeriod, CommitSlot, PeriodTerms, ReleaseReason, ReleaseSlot, ReserveSlots,
-    UsageCommand, UsageEvent,
+    AdjustUsage, ChangeLimit, ClosePeriod, CommitSlot, GiveUpMetering, PeriodTerms, ReleaseReason, ReleaseSlot,
+    ReserveSlots, RetryMetering, UsageCommand, UsageEvent,
 };
-use crate::{CandidateId, period::Period};
+use crate::{CandidateId, EventId, period::Period};
 
 type Decision = Result<Vec<UsageEvent>, UsageError>;
 
@@ -34,6 +34,15 @@ pub enum UsageError {
     Closed,
     #[error("the billing period has not ended")]
     NotOver,
+    #[error("the metered entry was not given up")]
+    MeteringNotGivenUp,
+}
+
+/// What one entry bills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metered {
+    pub quantity: i64,
+    pub at: DateTime<Utc>,
 }
 
 /// The balance of one billing period.
@@ -46,13 +55,15 @@ pub struct Usage {
     pub included: Option<u32>,
     /// Candidates over the included ones, as they were billed.
     pub metered: i64,
+    /// Of these, entries that the payment provider refuses.
+    pub given_up: BTreeMap<EventId, Metered>,
     pub closed: bool,
     reserved: BTreeSet<CandidateId>,
     committed: BTreeSet<CandidateId>,
     /// Wider than one correction, so that no number of them runs over.
     adjusted: i64,
-    /// In percent of the limit.
-    thresholds: BTreeSet<u8>,
+    /// Shares that were told, each of its limit, in percent.
+    thresholds: BTreeSet<(u8, u32)>,
 }
 
 impl Usage {
@@ -61,7 +72,12 @@ impl Usage {
     /// # Errors
     /// A [`UsageError`] when a rule forbids the command.
     pub fn decide(&self, command: UsageCommand) -> Decision {
-        if self.closed && !matches!(command, UsageCommand::ClosePeriod(_)) {
+        // A closed period takes no entry more; what becomes of its metered ones may come out later.
+        let is_entry = !matches!(
+            command,
+            UsageCommand::ClosePeriod(_) | UsageCommand::GiveUpMetering(_) | UsageCommand::RetryMetering(_)
+        );
+        if self.closed && is_entry {
             return Err(UsageError::Closed);
         }
         match command {
@@ -71,6 +87,8 @@ impl Usage {
             UsageCommand::ChangeLimit(command) => Ok(self.change_limit(command)),
             UsageCommand::AdjustUsage(command) => self.adjust(command),
             UsageCommand::ClosePeriod(command) => self.close(&command),
+            UsageCommand::GiveUpMetering(command) => Ok(self.give_up_metering(command)),
+            UsageCommand::RetryMetering(command) => self.retry_metering(command),
         }
     }
 
@@ -117,20 +135,21 @@ impl Usage {
         }
         let used = self.used().saturating_add(u32::try_from(candidates.len()).unwrap_or(u32::MAX));
         events.push(UsageEvent::SlotsReserved { candidates });
-        events.extend(self.thresholds(used, limit));
+        events.extend(self.crossed(limit, used, limit));
         Ok(events)
     }
 
-    /// Shares of the limit that are reached with `used` and were not before.
-    fn thresholds(&self, used: u32, limit: Option<u32>) -> impl Iterator<Item = UsageEvent> {
-        let limit = limit.filter(|limit| *limit > 0);
-        let reached = limit.into_iter().flat_map(move |limit| {
-            let is_reached = move |percent: &u8| u64::from(used) * 100 >= u64::from(*percent) * u64::from(limit);
-            THRESHOLDS.into_iter().filter(is_reached).map(move |percent| (percent, limit))
-        });
-        reached
-            .filter(|(percent, _)| !self.thresholds.contains(percent))
-            .map(move |(percent, limit)| UsageEvent::UsageThresholdReached { percent, used, limit })
+    /// Shares that are reached with `used` of `limit`, the one in force from now on, and were not with what is used now of
+    /// the limit `before`. So a larger limit lets a share be told again, when it is reached of that.
+    fn crossed(&self, before: Option<u32>, used: u32, limit: Option<u32>) -> Vec<UsageEvent> {
+        let Some(limit) = limit else { return vec![] };
+        let is_new = |percent: &u8| {
+            reaches(*percent, used, Some(limit))
+                && !reaches(*percent, self.used(), before)
+                && !self.thresholds.contains(&(*percent, limit))
+        };
+        let told = |percent| UsageEvent::UsageThresholdReached { percent, used, limit };
+        THRESHOLDS.into_iter().filter(is_new).map(told).collect()
     }
 
     /// What `change` of the billable usage adds to what is over the included candidates of a metered plan.
@@ -166,7 +185,7 @@ impl Usage {
         }
         let PeriodTerms { plan, limit, included, .. } = terms;
         let mut events = vec![UsageEvent::LimitChanged { plan, limit, included }];
-        events.extend(self.thresholds(self.used(), limit));
+        events.extend(self.crossed(self.limit, self.used(), limit));
         events
     }
 
@@ -184,7 +203,7 @@ impl Usage {
         let used = i64::from(self.used()).saturating_add(i64::from(command.delta));
         events.push(UsageEvent::UsageAdjusted { delta: command.delta, reason: command.reason });
         events.extend(self.overage(i64::from(command.delta), included, command.at));
-        events.extend(self.thresholds(u32::try_from(used).unwrap_or(u32::MAX), limit));
+        events.extend(self.crossed(limit, u32::try_from(used.max(0)).unwrap_or(u32::MAX), limit));
         Ok(events)
     }
 
@@ -201,6 +220,19 @@ impl Usage {
         let expired = u32::try_from(self.reserved.len()).unwrap_or(u32::MAX);
         events.push(UsageEvent::PeriodClosed { used: self.used().saturating_sub(expired) });
         Ok(events)
+    }
+
+    fn give_up_metering(&self, command: GiveUpMetering) -> Vec<UsageEvent> {
+        let GiveUpMetering { entry, quantity, at, reason } = command;
+        if self.given_up.contains_key(&entry) {
+            return vec![];
+        }
+        vec![UsageEvent::MeteringGivenUp { entry, quantity, at, reason }]
+    }
+
+    fn retry_metering(&self, RetryMetering { entry }: RetryMetering) -> Decision {
+        let Metered { quantity, at } = *self.given_up.get(&entry).ok_or(UsageError::MeteringNotGivenUp)?;
+        Ok(vec![UsageEvent::MeteringRetried { entry, quantity, at }])
     }
 
     fn open(&self, terms: &PeriodTerms) -> Vec<UsageEvent> {
@@ -242,12 +274,23 @@ impl Usage {
             }
             UsageEvent::UsageAdjusted { delta, .. } => self.adjusted += i64::from(delta),
             UsageEvent::OverageMetered { quantity, .. } => self.metered = self.metered.saturating_add(quantity),
-            UsageEvent::UsageThresholdReached { percent, .. } => {
-                self.thresholds.insert(percent);
+            UsageEvent::MeteringGivenUp { entry, quantity, at, .. } => {
+                self.given_up.insert(entry, Metered { quantity, at });
+            }
+            UsageEvent::MeteringRetried { entry, .. } => {
+                self.given_up.remove(&entry);
+            }
+            UsageEvent::UsageThresholdReached { percent, limit, .. } => {
+                self.thresholds.insert((percent, limit));
             }
             UsageEvent::PeriodClosed { .. } => self.closed = true,
         }
     }
+}
+
+/// Nothing is a share of no limit, or of one that lets nothing in.
+fn reaches(percent: u8, used: u32, limit: Option<u32>) -> bool {
+    limit.is_some_and(|limit| limit > 0 && u64::from(used) * 100 >= u64::from(percent) * u64::from(limit))
 }
 
 crate::event::aggregate!(Usage, "usage", UsageCommand, UsageEvent, UsageError);

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 
 use super::ReleaseReason;
-use crate::{CandidateId, period::Period, subscription::PlanTerms};
+use crate::{CandidateId, EventId, period::Period, subscription::PlanTerms};
 
 #[derive(Clone, Debug)]
 pub enum UsageCommand {
@@ -11,6 +11,8 @@ pub enum UsageCommand {
     ChangeLimit(ChangeLimit),
     AdjustUsage(AdjustUsage),
     ClosePeriod(ClosePeriod),
+    GiveUpMetering(GiveUpMetering),
+    RetryMetering(RetryMetering),
 }
 
 /// What opens a period when nothing has happened in it yet.
@@ -69,6 +71,21 @@ pub struct ClosePeriod {
     pub at: DateTime<Utc>,
 }
 
+/// Notes that a metered entry of this period could not be billed.
+#[derive(Clone, Debug)]
+pub struct GiveUpMetering {
+    pub entry: EventId,
+    pub quantity: i64,
+    pub at: DateTime<Utc>,
+    pub reason: String,
+}
+
+/// Has a metered entry sent again that was given up.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryMetering {
+    pub entry: EventId,
+}
+
 macro_rules! into_command {
     ($($command:ident),*) => {$(
         impl From<$command> for UsageCommand {
@@ -79,4 +96,13 @@ macro_rules! into_command {
     )*};
 }
 
-into_command!(ReserveSlots, CommitSlot, ReleaseSlot, ChangeLimit, AdjustUsage, ClosePeriod);
+into_command!(
+    ReserveSlots,
+    CommitSlot,
+    ReleaseSlot,
+    ChangeLimit,
+    AdjustUsage,
+    ClosePeriod,
+    GiveUpMetering,
+    RetryMetering
+);

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{CandidateId, period::Period};
+use crate::{CandidateId, EventId, period::Period};
 
 /// One entry of the ledger of a tenant's billing period.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,13 +43,28 @@ pub enum UsageEvent {
         quantity: i64,
         at: DateTime<Utc>,
     },
-    /// Once for each share of the limit and period.
+    /// The payment provider refuses for good what `entry`, an [`UsageEvent::OverageMetered`], bills. The balance stays.
+    MeteringGivenUp {
+        entry: EventId,
+        quantity: i64,
+        at: DateTime<Utc>,
+        reason: String,
+    },
+    /// It is sent once more, as the entry that it is.
+    MeteringRetried {
+        entry: EventId,
+        quantity: i64,
+        at: DateTime<Utc>,
+    },
+    /// A share of the limit in force is reached that was not before. Once for each share and limit of a period: a larger
+    /// limit is another to be reached.
     UsageThresholdReached {
         percent: u8,
         used: u32,
         limit: u32,
     },
-    /// What comes later is an entry of a later period. Reservations that nothing has come of are released before.
+    /// What comes later is an entry of a later period, but for what becomes of metered entries. Reservations that nothing
+    /// has come of are released before.
     PeriodClosed {
         used: u32,
     },
@@ -72,6 +87,8 @@ crate::event::event_types! { UsageEvent {
     SlotReleased: "1",
     UsageAdjusted: "1",
     OverageMetered: "1",
+    MeteringGivenUp: "1",
+    MeteringRetried: "1",
     UsageThresholdReached: "1",
     PeriodClosed: "1",
 } }

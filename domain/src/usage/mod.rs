@@ -9,8 +9,9 @@ mod event;
 #[cfg(test)]
 mod tests;
 
-pub use aggregate::{Usage, UsageError};
+pub use aggregate::{Metered, Usage, UsageError};
 pub use command::{
-    AdjustUsage, ChangeLimit, ClosePeriod, CommitSlot, PeriodTerms, ReleaseSlot, ReserveSlots, UsageCommand,
+    AdjustUsage, ChangeLimit, ClosePeriod, CommitSlot, GiveUpMetering, PeriodTerms, ReleaseSlot, ReserveSlots,
+    RetryMetering, UsageCommand,
 };
 pub use event::{ReleaseReason, UsageEvent};

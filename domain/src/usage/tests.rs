@@ -3,10 +3,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
 use crate::{
-    CandidateId,
+    CandidateId, EventId,
     fixtures::{after, at, candidate, candidates, given, march},
 };
 
@@ -259,6 +260,7 @@ proptest! {
         let mut usage = Usage::default();
         let mut ledger = Ledger::default();
         for command in commands {
+            let before = ledger.shares();
             match usage.decide(command) {
                 Err(UsageError::LimitReached { used, limit }) => {
                     prop_assert!(!ledger.open || ledger.limit == Some(limit), "refused by a limit that is not in force");
@@ -275,6 +277,9 @@ proptest! {
             }
             prop_assert_eq!(i64::from(usage.used()), ledger.used());
             prop_assert_eq!(usage.limit, ledger.limit);
+            for percent in ledger.shares().difference(&before) {
+                prop_assert!(ledger.reached.contains(&(*percent, ledger.limit.unwrap())), "{} % was not told", percent);
+            }
         }
     }
 
@@ -335,6 +340,71 @@ fn shares_of_the_limit_are_told_once() {
     given::<Usage>(again).when(command.into()).then_expect_events(vec![reserved([3, 4])]);
 }
 
+/// The history after each command in turn, and the shares that were told on the way.
+fn told(mut history: Vec<UsageEvent>, commands: Vec<UsageCommand>) -> (Vec<UsageEvent>, Vec<(u8, u32, u32)>) {
+    let from = history.len();
+    for command in commands {
+        let events = after::<Usage>(history.clone()).decide(command).unwrap();
+        history.extend(events);
+    }
+    let shares = history[from..].iter().filter_map(|event| match event {
+        UsageEvent::UsageThresholdReached { percent, used, limit } => Some((*percent, *used, *limit)),
+        _ => None,
+    });
+    let shares = shares.collect();
+    (history, shares)
+}
+
+fn another(limit: u32) -> UsageCommand {
+    ChangeLimit { terms: terms(Some(limit)) }.into()
+}
+
+fn one_more(numbers: impl IntoIterator<Item = u128>) -> Vec<UsageCommand> {
+    let one = |number| ReserveSlots { terms: terms(None), candidates: candidates([number]) }.into();
+    numbers.into_iter().map(one).collect()
+}
+
+#[test]
+fn after_an_upgrade_shares_are_those_of_the_larger_limit() {
+    let (full, shares) = told(vec![opened(Some(10))], one_more(1..=10));
+    assert_eq!(shares, [(70, 7, 10), (90, 9, 10), (100, 10, 10)]);
+    let upgraded = [vec![another(20)], one_more(11..=20)].concat();
+    let (_, shares) = told(full.clone(), upgraded);
+    assert_eq!(shares, [(70, 14, 20), (90, 18, 20), (100, 20, 20)]);
+
+    // What is still reached is no news, and what is not any more will be.
+    let a_little = [vec![another(12)], one_more(11..=12)].concat();
+    let (_, shares) = told(full, a_little);
+    assert_eq!(shares, [(90, 11, 12), (100, 12, 12)]);
+}
+
+#[test]
+fn an_upgrade_that_is_taken_back_tells_nothing_twice() {
+    let (used, _) = told(vec![opened(Some(10))], one_more(1..=9));
+    let (back, shares) = told(used, vec![another(100), another(10)]);
+    assert_eq!(shares, [], "the smaller limit had told them");
+    let (back, shares) = told(back, one_more([10]));
+    assert_eq!(shares, [(100, 10, 10)]);
+    let lifted = ChangeLimit { terms: terms(None) }.into();
+    let (_, shares) = told(back, vec![another(100), lifted, another(10)]);
+    assert_eq!(shares, []);
+}
+
+#[test]
+fn a_downgrade_or_a_correction_tells_what_it_crosses_and_once() {
+    let (used, shares) = told(vec![opened(Some(20))], one_more(1..=14));
+    assert_eq!(shares, [(70, 14, 20)]);
+    let (downgraded, shares) = told(used.clone(), vec![another(15), another(15)]);
+    assert_eq!(shares, [(90, 14, 15)], "70 % were reached before");
+    let (_, shares) = told(downgraded, vec![another(14), another(15), another(14)]);
+    assert_eq!(shares, [(100, 14, 14)]);
+
+    let (corrected, shares) = told(used, vec![adjust(5).into(), adjust(-1).into(), adjust(-4).into()]);
+    assert_eq!(shares, [(90, 19, 20)]);
+    let (_, shares) = told(corrected, vec![adjust(5).into()]);
+    assert_eq!(shares, [], "each share of a limit is told once");
+}
+
 #[test]
 fn a_lower_limit_reaches_shares_too() {
     given::<Usage>(vec![opened(Some(10)), reserved([1, 2])])
@@ -393,6 +463,32 @@ fn a_period_is_closed_after_its_end_and_if_it_was_opened() {
     given::<Usage>(vec![]).when(ClosePeriod { at: march().end }.into()).then_expect_events(vec![]);
 }
 
+#[test]
+fn what_is_refused_for_good_changes_no_balance_and_can_be_sent_again() {
+    let opened = UsageEvent::PeriodOpened { period: march(), plan: String::new(), limit: None, included: Some(0) };
+    let billed = UsageEvent::OverageMetered { quantity: 1, at: now() };
+    let history = vec![opened, reserved([1]), committed(1), billed];
+    let entry = EventId(Uuid::from_u128(7));
+    let give_up = || GiveUpMetering { entry, quantity: 1, at: now(), reason: "too old".to_owned() };
+    let noted = UsageEvent::MeteringGivenUp { entry, quantity: 1, at: now(), reason: "too old".to_owned() };
+    let retry = || RetryMetering { entry };
+    let retried = UsageEvent::MeteringRetried { entry, quantity: 1, at: now() };
+    given::<Usage>(history.clone()).when(retry().into()).then_expect_error(UsageError::MeteringNotGivenUp);
+    given::<Usage>(history.clone()).when(give_up().into()).then_expect_events(vec![noted.clone()]);
+    let history = [history, vec![noted.clone()]].concat();
+    given::<Usage>(history.clone()).when(give_up().into()).then_expect_events(vec![]);
+    given::<Usage>(history.clone()).when(retry().into()).then_expect_events(vec![retried.clone()]);
+    let usage = after::<Usage>(history.clone());
+    assert_eq!((usage.used(), usage.metered, usage.given_up.len()), (1, 1, 1));
+
+    let history = [history, vec![UsageEvent::PeriodClosed { used: 1 }]].concat();
+    given::<Usage>(history.clone()).when(retry().into()).then_expect_events(vec![retried.clone()]);
+    let history = [history, vec![retried]].concat();
+    assert_eq!(after::<Usage>(history.clone()).given_up.len(), 0);
+    given::<Usage>(history.clone()).when(retry().into()).then_expect_error(UsageError::MeteringNotGivenUp);
+    given::<Usage>(history).when(give_up().into()).then_expect_events(vec![noted]);
+}
+
 /// A second bookkeeper, who knows nothing but the entries.
 #[derive(Default)]
 struct Ledger {
@@ -402,7 +498,8 @@ struct Ledger {
     committed: BTreeSet<CandidateId>,
     adjusted: i64,
     metered: i64,
-    reached: BTreeSet<u8>,
+    /// Shares that were told, each of its limit.
+    reached: BTreeSet<(u8, u32)>,
     closed: bool,
 }
 
@@ -414,6 +511,13 @@ impl Ledger {
 
     fn used(&self) -> i64 {
         (i64::try_from(self.reserved.len() + self.committed.len()).unwrap() + self.adjusted).max(0)
+    }
+
+    /// Shares of the limit in force that are reached now.
+    fn shares(&self) -> BTreeSet<u8> {
+        let limit = self.limit.filter(|limit| *limit > 0).map(i64::from);
+        let is_reached = |percent: &u8| limit.is_some_and(|limit| self.used() * 100 >= i64::from(*percent) * limit);
+        [70, 90, 100].into_iter().filter(is_reached).collect()
     }
 
     fn enter(&mut self, event: &UsageEvent) -> Result<(), TestCaseError> {
@@ -451,10 +555,13 @@ impl Ledger {
                 self.metered += quantity;
                 prop_assert!(self.metered >= 0, "more was given back than billed");
             }
+            UsageEvent::MeteringGivenUp { .. } | UsageEvent::MeteringRetried { .. } => {
+                prop_assert!(false, "nobody has tried to bill it: {:?}", event);
+            }
             UsageEvent::UsageThresholdReached { percent, used, limit } => {
                 prop_assert_eq!((i64::from(*used), Some(*limit)), (self.used(), self.limit));
                 prop_assert!(self.used() * 100 >= i64::from(*percent) * i64::from(*limit));
-                prop_assert!(self.reached.insert(*percent), "{} % a second time", percent);
+                prop_assert!(self.reached.insert((*percent, *limit)), "{} % of {} a second time", percent, limit);
             }
             UsageEvent::PeriodClosed { used } => {
                 prop_assert_eq!(self.reserved.len(), 0);

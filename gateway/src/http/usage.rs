@@ -71,7 +71,8 @@ pub struct UsageResponse {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UsageEntryResponse {
     pub id: Uuid,
-    /// opened, `limit_changed`, reserved, committed, released, adjusted, metered, threshold or closed.
+    /// opened, `limit_changed`, reserved, committed, released, adjusted, metered, `metering_given_up`, `metering_retried`,
+    /// threshold or closed.
     #[schema(example = "reserved")]
     pub kind: String,
     /// Added to what is used.
@@ -92,7 +93,7 @@ pub struct UsageEntryResponse {
     pub included: Option<u32>,
     /// Share of the limit that is reached.
     pub percent: Option<u32>,
-    /// Of a release or a correction.
+    /// Of a release, a correction or usage that could not be billed.
     pub reason: Option<String>,
     /// Who caused it: `kind` or `kind:id`, such as `user:…`, `worker:score` or `operator`.
     pub actor: String,

@@ -200,6 +200,8 @@ fn of_usage(event: &UsageEvent, candidate: CandidateId) -> String {
         | UsageEvent::LimitChanged { .. }
         | UsageEvent::UsageAdjusted { .. }
         | UsageEvent::OverageMetered { .. }
+        | UsageEvent::MeteringGivenUp { .. }
+        | UsageEvent::MeteringRetried { .. }
         | UsageEvent::UsageThresholdReached { .. }
         | UsageEvent::PeriodClosed { .. } => String::new(),
     }

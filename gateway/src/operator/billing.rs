@@ -130,11 +130,18 @@ fn print(found: &Reconciled, unbilled: &[Unbilled]) {
 
 /// Whole minutes, as Stripe counts.
 fn usage(period: &PeriodChecked) -> String {
-    let PeriodChecked { from, to, ours, theirs, unsent, young, verdict } = period;
+    let PeriodChecked { from, to, ours, theirs, unsent, given_up, given_up_quantity, young, verdict } = period;
     let mut parts =
         vec![format!("{} to {}: {}; {ours} here", time(*from), time(*to), name(*verdict)), format!("{theirs} there")];
     if *unsent > 0 {
         parts.push(format!("{unsent} entries not sent yet"));
+    }
+    if *given_up > 0 {
+        let only = if ours - given_up_quantity == *theirs { ", which is all that differs" } else { "" };
+        parts.push(format!(
+            "{given_up} entries over {given_up_quantity} candidates that Stripe refused and that were given up{only}: see \
+             `starscreen queue dead billing`"
+        ));
     }
     if *young > 0 && *verdict == Verdict::OnItsWay {
         parts.push(format!("{young} entries so young that Stripe may not have counted them"));

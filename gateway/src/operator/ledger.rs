@@ -256,6 +256,8 @@ fn candidates(event: &Event) -> &[CandidateId] {
             | UsageEvent::LimitChanged { .. }
             | UsageEvent::UsageAdjusted { .. }
             | UsageEvent::OverageMetered { .. }
+            | UsageEvent::MeteringGivenUp { .. }
+            | UsageEvent::MeteringRetried { .. }
             | UsageEvent::UsageThresholdReached { .. }
             | UsageEvent::PeriodClosed { .. },
         )

@@ -92,9 +92,9 @@ pub enum QueueCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Takes up dead work again: all, that of a lane, or that of one candidate or job
+    /// Takes up dead work again: all, that of a lane, or that of one subject
     Redrive {
-        /// A lane, or the id of a candidate or a job
+        /// A lane, or the id of a candidate, a job, a notice or a metered entry: a subject that `dead` lists
         what: Option<String>,
     },
 }
@@ -169,7 +169,11 @@ fn registered(settings: &Settings, json: bool) {
             workers.react_parallel,
             "follows up: scores who waited for a rubric, deletes a deleted job's candidates",
         ),
-        Lane::Clock => (lane, CLOCK_PLACES, "does what is due at a time: closes billing periods, changes plans"),
+        Lane::Clock => (
+            lane,
+            CLOCK_PLACES,
+            "does what is due at a time: closes billing periods, changes plans, asks for a look at subscriptions",
+        ),
         Lane::Billing => (lane, BILLING_PLACES, "tells the payment provider of plans, orders and metered usage"),
         Lane::Webhook => (lane, WEBHOOK_PLACES, "follows what the payment provider tells"),
     });
@@ -359,7 +363,9 @@ async fn redrive(opened: &Opened, what: Option<&str>) -> Result<(), OperatorErro
             (Ok(lane), _) => (Some(lane), None),
             (_, Ok(subject)) => (None, Some(subject)),
             (Err(error), Err(_)) => {
-                return Err(OperatorError::Usage(format!("{error}; nor is it the id of a candidate or a job")));
+                return Err(OperatorError::Usage(format!(
+                    "{error}; nor is it the id of a candidate, a job, a notice or a metered entry"
+                )));
             }
         },
     };

@@ -419,6 +419,15 @@ pub(crate) fn overage_metered(quantity: i64) -> Event {
     UsageEvent::OverageMetered { quantity, at: at(0) }.into()
 }
 
+pub(crate) fn metering_given_up(quantity: i64) -> Event {
+    let entry = EventId(Uuid::from_u128(0xE001));
+    UsageEvent::MeteringGivenUp { entry, quantity, at: at(0), reason: "too old".to_owned() }.into()
+}
+
+pub(crate) fn metering_retried(quantity: i64) -> Event {
+    UsageEvent::MeteringRetried { entry: EventId(Uuid::from_u128(0xE001)), quantity, at: at(0) }.into()
+}
+
 pub(crate) fn threshold_reached(percent: u8) -> Event {
     UsageEvent::UsageThresholdReached { percent, used: 7, limit: 10 }.into()
 }

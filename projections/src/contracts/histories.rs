@@ -47,7 +47,7 @@ fn any_event() -> impl Strategy<Value = (TenantId, Uuid, Event)> {
         6 => rubric_failed(),
         _ => job_deleted(),
     });
-    let usage_event = (0..11_u8, 0..9_u32).prop_map(|(kind, count)| match kind {
+    let usage_event = (0..13_u8, 0..9_u32).prop_map(|(kind, count)| match kind {
         0..=2 => period_opened(u64::from(count), Some(count)),
         3 => limit_changed((count > 4).then_some(count)),
         4 => slots_reserved(u128::from(count)),
@@ -56,6 +56,8 @@ fn any_event() -> impl Strategy<Value = (TenantId, Uuid, Event)> {
         7 => overage_metered(i64::from(count) - 4),
         8 => threshold_reached(70),
         9 => period_closed(count),
+        10 => metering_given_up(i64::from(count) - 4),
+        11 => metering_retried(i64::from(count) - 4),
         _ => usage_adjusted(i32::try_from(count).unwrap() - 4),
     });
     let of_tenant = prop_oneof![

@@ -63,6 +63,8 @@ impl Projector for MonthlyUsage {
             | UsageEvent::SlotReleased { .. }
             | UsageEvent::UsageAdjusted { .. }
             | UsageEvent::OverageMetered { .. }
+            | UsageEvent::MeteringGivenUp { .. }
+            | UsageEvent::MeteringRetried { .. }
             | UsageEvent::UsageThresholdReached { .. }
             | UsageEvent::PeriodClosed { .. } => row?,
         };
@@ -77,7 +79,10 @@ impl Projector for MonthlyUsage {
 impl MonthlyUsageRow {
     fn apply(&mut self, change: &UsageEvent) {
         match change {
-            UsageEvent::PeriodOpened { .. } | UsageEvent::UsageThresholdReached { .. } => {}
+            UsageEvent::PeriodOpened { .. }
+            | UsageEvent::MeteringGivenUp { .. }
+            | UsageEvent::MeteringRetried { .. }
+            | UsageEvent::UsageThresholdReached { .. } => {}
             UsageEvent::LimitChanged { plan, limit, included } => {
                 self.plan.clone_from(plan);
                 self.monthly_limit = *limit;

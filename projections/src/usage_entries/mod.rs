@@ -102,6 +102,12 @@ impl UsageEntryRow {
                 self.kind = EntryKind::Metered;
                 self.quantity = *quantity;
             }
+            // Sums of quantities say what is to be billed, so these have none.
+            UsageEvent::MeteringGivenUp { entry: _, quantity: _, at: _, reason } => {
+                self.kind = EntryKind::MeteringGivenUp;
+                self.reason = Some(reason.clone());
+            }
+            UsageEvent::MeteringRetried { .. } => self.kind = EntryKind::MeteringRetried,
             UsageEvent::UsageThresholdReached { percent, limit, used: _ } => {
                 self.kind = EntryKind::Threshold;
                 (self.percent, self.monthly_limit) = (Some(u32::from(*percent)), Some(*limit));

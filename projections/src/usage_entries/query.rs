@@ -22,6 +22,8 @@ text_enum! {
         Released = "released",
         Adjusted = "adjusted",
         Metered = "metered",
+        MeteringGivenUp = "metering_given_up",
+        MeteringRetried = "metering_retried",
         Threshold = "threshold",
         Closed = "closed",
     }
@@ -49,7 +51,7 @@ row! {
         pub included: Option<u32>,
         /// Share of the limit that is reached.
         pub percent: Option<u32>,
-        /// Of a release or a correction.
+        /// Of a release, a correction or usage that could not be billed.
         pub reason: Option<String>,
         /// `kind` or `kind:id`.
         pub actor: String,

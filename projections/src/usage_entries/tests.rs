@@ -47,6 +47,8 @@ fn what_is_used_changes_by_the_delta_alone() {
     assert_eq!(of(slot_released()), ("released", -1, 0));
     assert_eq!(of(usage_adjusted(-4)), ("adjusted", -4, 0));
     assert_eq!(of(overage_metered(-3)), ("metered", 0, -3));
+    assert_eq!(of(metering_given_up(3)), ("metering_given_up", 0, 0));
+    assert_eq!(of(metering_retried(3)), ("metering_retried", 0, 0));
     assert_eq!(of(threshold_reached(90)), ("threshold", 0, 0));
     assert_eq!(of(period_closed(7)), ("closed", 0, 0));
 }
@@ -68,6 +70,7 @@ fn an_entry_names_its_candidate_when_it_is_about_one() {
 fn an_entry_says_why_and_under_which_terms() {
     assert_eq!(entry(slot_released()).reason.as_deref(), Some("scoring_failed"));
     assert_eq!(entry(usage_adjusted(4)).reason.as_deref(), Some("courtesy"));
+    assert_eq!(entry(metering_given_up(3)).reason.as_deref(), Some("too old"));
     let of = |event| {
         let row = entry(event);
         (row.plan, row.monthly_limit, row.included, row.percent)

@@ -159,3 +159,19 @@ async fn what_could_not_be_followed_lies_with_the_dead_and_is_followed_when_it_i
     shop.until(&account, |seen| seen["status"] == "past_due").await;
     assert_eq!(json_of(&["queue", "dead", "--json"]), json!([]));
 }
+
+/// Stripe gives up after some days, or knows another address.
+#[tokio::test]
+async fn a_webhook_that_never_comes_is_made_up_for_within_a_day() {
+    let shop = Shop::open();
+    let (account, _lost) = untold_change(&shop).await;
+    shop.settled().await;
+    assert_eq!(account.subscription().await["status"], "active");
+    let listed = shop.app.operate(&["queue", "list", "clock", "--json"]).succeeded().stdout;
+    assert!(listed.contains("follow_daily"), "{listed}");
+
+    assert!(shop.app.events().let_the_day_come().await > 0);
+    shop.until(&account, |seen| seen["status"] == "past_due").await;
+    shop.settled().await;
+    assert_eq!((received(&shop).await, events(&shop, "StatusChanged").await), (0, 1));
+}

@@ -43,5 +43,6 @@ async fn listen(client: &Client, subjects: &str, wakes: &Wakes) -> Result<(), as
 fn lanes_asked(message: &async_nats::Message) -> Vec<Lane> {
     let event = message.headers.as_ref().and_then(|headers| message::event(headers, &message.payload).ok());
     let Some(Ok(event)) = event.map(|event| event.delivery().event) else { return vec![] };
-    asked_by(event.aggregate_id, &event.payload).into_iter().map(|asked| asked.task.lane()).collect()
+    let asked = asked_by(event.aggregate_id, &event.payload, event.metadata.occurred_at);
+    asked.into_iter().map(|asked| asked.task.lane()).collect()
 }
