@@ -93,15 +93,31 @@ pub struct Said {
 
 impl Said {
     /// Of several subscriptions the one that gives most counts: a second one that is incomplete or over takes nothing
-    /// away from the first.
-    pub fn new(revision: u64, subscriptions: &[PaidSubscription]) -> Self {
-        let held = |subscription: &&PaidSubscription| SubscriptionStatus::of(&subscription.status).holds_plan();
-        if subscriptions.iter().filter(held).count() > 1 {
-            tracing::error!("a customer pays for several subscriptions; end all but one at the payment provider");
-        }
-        let best = subscriptions.iter().max_by_key(|subscription| (weight(subscription), subscription.created));
+    /// away from the first, and of two that are paid the larger plan is the tenant's.
+    pub fn new(revision: u64, subscriptions: &[PaidSubscription], catalog: &Catalog) -> Self {
+        let gives = |subscription: &PaidSubscription| {
+            (weight(subscription), candidates(subscription, catalog), subscription.created)
+        };
+        let best = subscriptions.iter().max_by_key(|subscription| gives(subscription));
         Self { revision, paid: best.and_then(paid) }
     }
+
+    /// Whether a plan is paid for, or owed.
+    pub fn holds_plan(&self) -> bool {
+        self.paid.as_ref().is_some_and(|paid| paid.status.holds_plan())
+    }
+}
+
+/// Those whose plan somebody pays for; more than one is one too many.
+pub fn holding(subscriptions: &[PaidSubscription]) -> Vec<&PaidSubscription> {
+    let holds = |subscription: &&PaidSubscription| SubscriptionStatus::of(&subscription.status).holds_plan();
+    subscriptions.iter().filter(holds).collect()
+}
+
+/// What its plan takes a period.
+fn candidates(subscription: &PaidSubscription, catalog: &Catalog) -> u64 {
+    let offers = subscription.items.iter().filter_map(|item| catalog.by_price(&item.price));
+    offers.map(|offer| offer.terms.monthly_limit.map_or(u64::MAX, u64::from)).max().unwrap_or_default()
 }
 
 fn weight(subscription: &PaidSubscription) -> u8 {

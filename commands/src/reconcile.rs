@@ -23,7 +23,7 @@ use crate::{
     catalog::{Catalog, FREE},
     db::Scope,
     error::CommandError,
-    payments::Said,
+    payments::{Said, holding},
     ports::{PaidSubscription, Payments, PaymentsError},
     store::Log,
     upcast::upcast,
@@ -78,18 +78,21 @@ pub struct TenantChecked {
     pub differences: Vec<String>,
     /// Work and notices that may still change that.
     pub waiting: u64,
+    /// What no notice changes and a person has to put right there, with what to do.
+    pub faults: Vec<String>,
     /// Why it could not be looked at, or not at all of it.
     pub unknown: Option<String>,
 }
 
 impl TenantChecked {
     fn of(tenant: TenantId) -> Self {
-        Self { tenant, customer: None, periods: vec![], differences: vec![], waiting: 0, unknown: None }
+        Self { tenant, customer: None, periods: vec![], differences: vec![], waiting: 0, faults: vec![], unknown: None }
     }
 
     /// The worst of all that was compared.
     pub fn verdict(&self) -> Verdict {
         let subscription = match (self.differences.is_empty(), self.waiting) {
+            _ if !self.faults.is_empty() => Verdict::Drift,
             (true, _) => Verdict::Ok,
             (false, 0) => Verdict::Drift,
             (false, _) => Verdict::OnItsWay,
@@ -291,6 +294,7 @@ impl Sides<'_> {
                 continue;
             }
             checked.differences = differences(&ours, &theirs, self.catalog);
+            checked.faults.extend(paid_twice(customer, &theirs, self.catalog));
             if !checked.differences.is_empty() {
                 let told = self.unsent(tenant).await?;
                 let told = told.values().filter(|task| !matches!(task, Task::MeterOverage { .. })).count();
@@ -349,7 +353,7 @@ fn compare(
 
 /// In words, ours first.
 fn differences(ours: &Subscription, theirs: &[PaidSubscription], catalog: &Catalog) -> Vec<String> {
-    let there = Said::new(ours.revision, theirs).paid.filter(|paid| !paid.status.is_over());
+    let there = Said::new(ours.revision, theirs, catalog).paid.filter(|paid| !paid.status.is_over());
     let mut told = vec![];
     match (&ours.paid, &there) {
         (None, None) => return told,
@@ -377,6 +381,18 @@ fn differing(here: &Paid, there: &Paid) -> Vec<String> {
     ];
     let differs = compared.into_iter().filter(|(_, here, there)| here != there);
     differs.map(|(what, here, there)| format!("{what} is {here} here, {there} there")).collect()
+}
+
+/// More subscriptions than one hold a plan, as after two hosted pages that were paid at once.
+fn paid_twice(customer: &str, theirs: &[PaidSubscription], catalog: &Catalog) -> Option<String> {
+    let holding = holding(theirs);
+    let counts = Said::new(0, theirs, catalog).paid.filter(|_| holding.len() > 1)?.id;
+    let others: Vec<&str> = holding.iter().map(|held| held.id.as_str()).filter(|id| *id != counts).collect();
+    let (number, others) = (holding.len(), others.join(", "));
+    Some(format!(
+        "{customer} pays for {number} subscriptions there: {counts} counts here; cancel {others} at the payment \
+         provider and pay back what was charged for it"
+    ))
 }
 
 /// Whether what is paid for there is another plan than the one in force here.
@@ -504,7 +520,7 @@ mod tests {
     }
 
     fn here(plan: PlanTerms, paid: Option<&PaidSubscription>) -> Subscription {
-        let paid = paid.and_then(|paid| Said::new(0, std::slice::from_ref(paid)).paid);
+        let paid = paid.and_then(|paid| Said::new(0, std::slice::from_ref(paid), &catalog()).paid);
         Subscription { plan, paid, status: SubscriptionStatus::Active, ..Subscription::default() }
     }
 
@@ -522,6 +538,37 @@ mod tests {
         assert_eq!(told(&here(plan("free", None), None), &[ended]), [""; 0]);
         let former = subscription("sub_1", "price_former", "active");
         assert_eq!(told(&here(plan("small", None), Some(&former)), &[former]), [""; 0], "prices go out of sale");
+    }
+
+    #[test]
+    fn of_several_that_are_paid_the_larger_plan_counts_and_the_others_are_named() {
+        let (small, large) = (("price_small", 5), ("price_large", 50));
+        let mut catalog = catalog();
+        for (offer, (_, limit)) in catalog.offers.iter_mut().zip([small, large]) {
+            offer.terms.monthly_limit = Some(limit);
+        }
+        let first = subscription("sub_1", "price_large", "active");
+        let second = PaidSubscription { created: at("02T00:00:00"), ..subscription("sub_2", "price_small", "active") };
+        let over = subscription("sub_3", "price_large", "canceled");
+        let all = [second.clone(), first.clone(), over.clone()];
+        assert_eq!(Said::new(0, &all, &catalog).paid.unwrap().id, "sub_1");
+        let told = paid_twice("cus_1", &all, &catalog).unwrap();
+        assert!(told.starts_with("cus_1 pays for 2 subscriptions there: sub_1 counts here; cancel sub_2 at"), "{told}");
+        assert_eq!(paid_twice("cus_1", &[first.clone(), over.clone()], &catalog), None);
+        assert_eq!(paid_twice("cus_1", &[over], &catalog), None);
+        let owed = PaidSubscription { status: "past_due".to_owned(), ..first };
+        assert_eq!(
+            Said::new(0, &[owed, second], &catalog).paid.unwrap().id,
+            "sub_2",
+            "what is paid before what is owed"
+        );
+        let checked = TenantChecked {
+            waiting: 1,
+            faults: vec![String::new()],
+            differences: vec![String::new()],
+            ..TenantChecked::of(TenantId::default())
+        };
+        assert_eq!(checked.verdict(), Verdict::Drift, "no notice heals it");
     }
 
     #[test]

@@ -219,6 +219,10 @@ impl Payments for ScriptedPayments {
         Ok(format!("https://pay.example/{}", order.customer))
     }
 
+    async fn close_checkouts(&self, _: &str) -> Result<(), PaymentsError> {
+        if self.state().is_down { Err(unavailable()) } else { Ok(()) }
+    }
+
     async fn portal(&self, customer: &str) -> Result<String, PaymentsError> {
         Ok(format!("https://pay.example/{customer}"))
     }

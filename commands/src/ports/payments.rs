@@ -58,6 +58,10 @@ pub trait Payments: Send + Sync {
     /// Address of a hosted page where the order can be paid.
     async fn checkout(&self, order: &Order, key: Uuid) -> Result<String, PaymentsError>;
 
+    /// Closes the pages of [`Payments::checkout`] that the customer can still pay on. What is just being paid there is
+    /// left to be: it shows in [`Payments::subscriptions`] afterwards.
+    async fn close_checkouts(&self, customer: &str) -> Result<(), PaymentsError>;
+
     /// Address of a hosted page where the customer sees invoices and payment methods.
     async fn portal(&self, customer: &str) -> Result<String, PaymentsError>;
 

@@ -173,9 +173,10 @@ impl Workers {
         payments: &dyn Payments,
     ) -> Result<(), OrderTrouble> {
         let customer = self.customer_of(item, subscription, payments).await?;
+        // Before it is looked what is there, so that nothing is paid on a page in between.
+        payments.close_checkouts(&customer).await?;
         let all = payments.subscriptions(&customer).await?;
-        let is_there = Said::new(0, &all).paid.is_some_and(|paid| paid.status.holds_plan());
-        if !is_there {
+        if payments::holding(&all).is_empty() {
             let first_period_ends = subscription.period(Utc::now()).map_err(CommandError::from)?.end;
             let call = Order { tenant: item.tenant, customer: customer.clone(), prices, first_period_ends };
             let key = Uuid::new_v5(&order.id, b"subscribe");
@@ -234,6 +235,19 @@ impl Workers {
         Ok(customer)
     }
 
+    /// Who has a plan is not to pay for it once more on a page that is still open. What is paid counts all the same
+    /// where that is refused.
+    async fn close_checkouts(&self, item: &Claimed, customer: &str) -> Result<(), WorkError> {
+        match self.payments()?.close_checkouts(customer).await {
+            Err(error @ PaymentsError::Unavailable { .. }) => Err(trouble(item, error)),
+            Err(error) => {
+                tracing::warn!(error = %error, "checkout pages that are still open could not be closed");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
     /// Asks how the customer's subscriptions stand and records it, again until nothing is new: what was true while an
     /// answer was on its way may be over. Says whether anything was new.
     pub(super) async fn follow(&self, item: &Claimed, tenant: TenantId, customer: &str) -> Result<bool, WorkError> {
@@ -241,9 +255,13 @@ impl Workers {
         let payments = self.payments()?;
         let mut was_new = false;
         for _ in 0..AT_MOST {
-            let revision = self.bus.read::<Subscription>(tenant, tenant).await?.revision;
+            let before = self.bus.read::<Subscription>(tenant, tenant).await?;
             let all = payments.subscriptions(customer).await.map_err(|error| trouble(item, error))?;
-            let said = Said::new(revision, &all);
+            let said = Said::new(before.revision, &all, &self.ports.catalog);
+            if said.holds_plan() && before.require_paid().is_err() {
+                self.close_checkouts(item, customer).await?;
+            }
+            tell_of_several(customer, &all);
             let (catalog, customer) = (Arc::clone(&self.ports.catalog), customer.to_owned());
             let context = Context { tenant, actor: Actor::Stripe, at: Utc::now(), ..on_behalf_of(item) };
             let committed = self.bus.commit(context.in_turn(), move |unit| {
@@ -263,6 +281,19 @@ impl Workers {
         }
         let reason = "the subscription changes all the time".to_owned();
         Err(WorkError::Again { reason, after: None, budget: Budget::Time })
+    }
+}
+
+/// Nothing is put right: which of them is to go, and what is paid back, is for a person to say.
+fn tell_of_several(customer: &str, all: &[PaidSubscription]) {
+    let holding: Vec<&str> = payments::holding(all).into_iter().map(|held| held.id.as_str()).collect();
+    if holding.len() > 1 {
+        let subscriptions = holding.join(", ");
+        tracing::error!(
+            stripe.customer = customer,
+            stripe.subscriptions = subscriptions,
+            "a customer pays for several subscriptions; end all but one at the payment provider"
+        );
     }
 }
 

@@ -40,7 +40,8 @@ pub struct Checkout {
     pub billing_period: BillingPeriod,
 }
 
-/// A hosted page where the plan can be paid for. It comes into force when that is done.
+/// A hosted page where the plan can be paid for. It comes into force when that is done. Pages that were made before are
+/// closed.
 #[utoipa::path(post, path = "/subscriptions/checkout", operation_id = "createCheckout", tag = "Subscriptions",
     security(("bearer" = [])), request_body = Checkout,
     responses((status = 200, body = PageResponse), (status = 400, body = Problem), (status = 401, body = Problem),
@@ -70,6 +71,14 @@ async fn checkout(
         Some(customer) => customer.clone(),
         None => new_customer(&app, caller, &request, provider).await?,
     };
+    // What was just paid on another page shows once none is open any more, and before its notice has come.
+    provider.close_checkouts(&customer).await.map_err(refused)?;
+    let all = provider.subscriptions(&customer).await.map_err(refused)?;
+    if !payments::holding(&all).is_empty() {
+        let sentence = "A subscription has just been paid for; its plan comes into force in a moment. Change it with \
+                        POST /api/v1/subscriptions/upgrade.";
+        return Err(ApiError::new(Code::Conflict, sentence));
+    }
     let first_period_ends = subscription.period(Utc::now()).map_err(starscreen_commands::CommandError::from)?.end;
     let order = Order { tenant: caller.tenant, customer, prices, first_period_ends };
     let url = provider.checkout(&order, Uuid::now_v7()).await.map_err(refused)?;

@@ -104,6 +104,9 @@ fn print(found: &Reconciled, unbilled: &[Unbilled]) {
         for difference in &tenant.differences {
             say(format_args!("  {difference}"));
         }
+        for fault in &tenant.faults {
+            say(format_args!("  {fault}"));
+        }
         if !tenant.differences.is_empty() && tenant.waiting > 0 {
             say(format_args!("  {} messages and notices are on their way, so look again", tenant.waiting));
         }
@@ -155,7 +158,7 @@ fn as_json(found: &Reconciled, unbilled: &[Unbilled]) -> Value {
     let tenant = |tenant: &TenantChecked| {
         json!({
             "tenant_id": tenant.tenant, "customer": tenant.customer, "verdict": tenant.verdict(),
-            "periods": tenant.periods, "differences": tenant.differences, "waiting": tenant.waiting,
+            "periods": tenant.periods, "differences": tenant.differences, "waiting": tenant.waiting, "faults": tenant.faults,
             "unknown": tenant.unknown,
         })
     };

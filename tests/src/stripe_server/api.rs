@@ -234,6 +234,16 @@ pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Resu
             known(&[&names])?;
             world.make_session(form)
         }
+        ("GET", ["checkout", "sessions"]) => {
+            known(&[pages, &["customer", "status"]])?;
+            let found = world.list_sessions(form);
+            Ok(page(world, found, form))
+        }
+        ("GET", ["checkout", "sessions", id]) => world.session(id),
+        ("POST", ["checkout", "sessions", id, "expire"]) => {
+            known(&[])?;
+            world.expire(id)
+        }
         ("POST", ["billing_portal", "sessions"]) => {
             known(&[&["customer", "return_url"]])?;
             world.make_portal(form)

@@ -173,14 +173,17 @@ pub(super) struct Session {
     pub url: String,
     /// What it was made with.
     pub form: Value,
-    pub is_complete: bool,
+    pub status: &'static str,
+    /// Whether it ends by being paid at the very moment when somebody wants to close it.
+    pub is_being_paid: bool,
+    pub created: i64,
 }
 
 impl Session {
     pub fn json(&self, subscription: Option<&str>) -> Value {
         json!({"id": self.id, "object": "checkout.session", "url": self.url, "mode": "subscription",
             "customer": self.form["customer"], "client_reference_id": self.form["client_reference_id"],
-            "status": if self.is_complete { "complete" } else { "open" }, "subscription": subscription,
+            "status": self.status, "subscription": subscription, "created": self.created,
             "livemode": false})
     }
 }

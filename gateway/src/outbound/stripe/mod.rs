@@ -276,6 +276,30 @@ impl Payments for StripePayments {
         text(&session["url"]).ok_or_else(|| refusal::foreign("checkout session"))
     }
 
+    /// Only one that is open can be closed; where that is refused, it is looked whether it still is.
+    #[tracing::instrument(name = "stripe.close_checkouts", skip_all)]
+    async fn close_checkouts(&self, customer: &str) -> Result<(), PaymentsError> {
+        let open = Form::of(&[("customer", customer), ("status", "open")]);
+        let sessions = self.client.list(&["checkout", "sessions"], open).await?;
+        let ours = sessions.iter().filter(|session| session["mode"] == "subscription");
+        for id in ours.filter_map(|session| text(&session["id"])) {
+            let path = ["checkout", "sessions", &id];
+            let Err(refusal) = self.client.post(&[&path[..], &["expire"]].concat(), &Form::default(), None).await
+            else {
+                continue;
+            };
+            if !matches!(refusal.error, PaymentsError::Declined { .. }) {
+                return Err(refusal.error);
+            }
+            match self.client.get(&path, &Form::default()).await {
+                Ok(session) if session["status"] == "open" => return Err(refusal.error),
+                Err(other) if other.kind != Kind::Missing => return Err(other.error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     #[tracing::instrument(name = "stripe.portal", skip_all)]
     async fn portal(&self, customer: &str) -> Result<String, PaymentsError> {
         let form = Form::of(&[("customer", customer), ("return_url", &self.options.portal_return_url)]);
