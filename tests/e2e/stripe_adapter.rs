@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use starscreen::outbound::stripe::{Checked, StripeOptions, StripePayments, VERSION};
-use starscreen_commands::ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Prices};
+use starscreen_commands::ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Preview, Prices};
 use starscreen_domain::{EventId, TenantId};
 use starscreen_tests::{DECLINED_CARD, FAILING_CARD, GOOD_CARD, STRIPE_KEY, StripeFault, StripePrice, StripeServer};
 use uuid::Uuid;
@@ -252,6 +252,15 @@ async fn a_preview_says_what_the_change_will_cost_and_changes_nothing() {
     let preview = stripe.payments.preview(&subscription, &with_usage(LARGE)).await.unwrap();
     assert_eq!((preview.currency.as_str(), preview.lines.len()), ("usd", 2));
     assert_eq!(preview.lines.iter().map(|line| line.amount).sum::<i64>(), preview.amount_due);
+    stripe.server.set_page_size(1);
+    let in_pages = stripe.payments.preview(&subscription, &with_usage(LARGE)).await.unwrap();
+    let described = |preview: &Preview| preview.lines.iter().map(|line| line.description.clone()).collect::<Vec<_>>();
+    assert_eq!(described(&in_pages), described(&preview), "the first page is not all");
+    stripe.server.fail("/v1/invoices/upcoming", &[StripeFault::Status(404)]);
+    let cut = stripe.payments.preview(&subscription, &with_usage(LARGE)).await.unwrap();
+    assert_eq!(described(&cut), [described(&preview)[0].as_str(), "Further items"]);
+    assert_eq!(cut.lines.iter().map(|line| line.amount).sum::<i64>(), cut.amount_due);
+    stripe.server.set_page_size(100);
     assert_eq!(
         stripe.payments.subscriptions(&subscription.customer).await.unwrap(),
         std::slice::from_ref(&subscription)

@@ -261,6 +261,11 @@ pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Resu
             known(&[&names])?;
             world.preview(form)
         }
+        ("GET", ["invoices", id, "lines"]) => {
+            known(&[pages])?;
+            let found = world.line_items(id)?;
+            Ok(page(world, found, form))
+        }
         ("GET", ["billing", "meters"]) => {
             known(&[pages, &["status"]])?;
             let found = world.meters();

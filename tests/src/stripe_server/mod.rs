@@ -265,7 +265,7 @@ impl StripeServer {
     pub fn invoices_of(&self, customer: &str) -> Vec<Value> {
         let of = |world: &mut World| {
             let theirs = world.invoices.iter().filter(|invoice| invoice.customer == customer);
-            theirs.map(world::Invoice::json).collect()
+            theirs.map(|invoice| invoice.json(world.page_size)).collect()
         };
         self.act(of)
     }

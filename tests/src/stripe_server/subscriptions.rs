@@ -263,7 +263,14 @@ impl World {
             created: now,
         };
         invoice.amount_due = (invoice.total() + balance).max(0);
-        Ok(invoice.json())
+        let json = invoice.json(self.page_size);
+        self.previews.push(invoice);
+        Ok(json)
+    }
+
+    pub(super) fn line_items(&self, id: &str) -> Result<Vec<Value>, Refused> {
+        let found = self.invoices.iter().chain(&self.previews).find(|invoice| invoice.id == id);
+        found.map(Invoice::line_items).ok_or_else(|| not_found("invoice", id))
     }
 
     pub(super) fn cancel(&mut self, id: &str, form: &Value) -> Result<Value, Refused> {

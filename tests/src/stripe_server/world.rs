@@ -155,15 +155,25 @@ impl Invoice {
         self.lines.iter().map(|line| line.amount).sum()
     }
 
-    pub fn json(&self) -> Value {
-        let line = |line: &Line| json!({"object": "line_item", "description": line.description, "amount": line.amount, "currency": "usd"});
-        let lines: Vec<Value> = self.lines.iter().map(line).collect();
+    pub fn line_items(&self) -> Vec<Value> {
+        let line = |(at, line): (usize, &Line)| {
+            json!({"id": format!("il_tmp_{}_{at}", self.id), "object": "line_item", "description": line.description,
+                "amount": line.amount, "currency": "usd"})
+        };
+        self.lines.iter().enumerate().map(line).collect()
+    }
+
+    /// With its first lines, as many as a page has.
+    pub fn json(&self, page_size: usize) -> Value {
+        let mut lines = self.line_items();
+        let has_more = lines.len() > page_size;
+        lines.truncate(page_size);
         json!({"id": self.id, "object": "invoice", "customer": self.customer, "currency": "usd",
             "status": if self.is_paid { "paid" } else { "open" }, "billing_reason": self.billing_reason,
-            "total": self.total(), "amount_due": self.amount_due, "created": self.created, "livemode": false,
+            "total": self.total(), "subtotal": self.total(), "amount_due": self.amount_due, "created": self.created, "livemode": false,
             "customer_email": "somebody@example.com",
             "parent": {"type": "subscription_details", "subscription_details": {"subscription": self.subscription}},
-            "lines": {"object": "list", "data": lines, "has_more": false}})
+            "lines": {"object": "list", "data": lines, "has_more": has_more, "url": format!("/v1/invoices/{}/lines", self.id)}})
     }
 }
 
@@ -222,6 +232,7 @@ pub(super) struct World {
     pub methods: BTreeMap<String, Method>,
     pub subscriptions: BTreeMap<String, Subscription>,
     pub invoices: Vec<Invoice>,
+    pub previews: Vec<Invoice>,
     pub sessions: BTreeMap<String, Session>,
     pub meters: Vec<Meter>,
     pub usage: Vec<Usage>,
@@ -247,6 +258,7 @@ impl World {
             methods: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             invoices: Vec::new(),
+            previews: Vec::new(),
             sessions: BTreeMap::new(),
             meters: Vec::new(),
             usage: Vec::new(),

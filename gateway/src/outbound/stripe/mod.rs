@@ -18,6 +18,7 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use secrecy::SecretString;
+use serde_json::json;
 use starscreen_commands::ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Preview, Prices};
 use starscreen_domain::TenantId;
 use uuid::Uuid;
@@ -314,7 +315,16 @@ impl Payments for StripePayments {
             ("subscription_details[proration_behavior]", "always_invoice"),
         ]);
         changed(&mut form, "subscription_details[items]", subscription, prices);
-        let invoice = self.client.post(&["invoices", "create_preview"], &form, None).await?;
+        let mut invoice = self.client.post(&["invoices", "create_preview"], &form, None).await?;
+        let id = text(&invoice["id"]).filter(|_| invoice["lines"]["has_more"] == true);
+        if let Some(id) = id {
+            match self.client.list(&["invoices", &id, "lines"], Form::default()).await {
+                Ok(lines) => invoice["lines"] = json!({"data": lines}),
+                Err(Refusal { error: error @ PaymentsError::Unavailable { .. }, .. }) => return Err(error),
+                // An invoice that is none may have forgotten its lines by now. What they come to is known all the same.
+                Err(refusal) => tracing::warn!(error = %refusal.error, "a preview has more lines than can be read"),
+            }
+        }
         preview(&invoice)
     }
 
