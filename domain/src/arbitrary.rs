@@ -137,8 +137,8 @@ fn candidate() -> impl Strategy<Value = CandidateEvent> {
 fn subscription() -> impl Strategy<Value = SubscriptionEvent> {
     prop_oneof![
         (plan(), moment()).prop_map(|(plan, anchor)| SubscriptionEvent::SubscriptionStarted { plan, anchor }),
-        (text(), plan(), text(), any::<bool>()).prop_map(|(from, plan, reason, by_provider)| {
-            SubscriptionEvent::PlanChanged { from, plan, reason, by_provider }
+        (text(), plan(), text(), any::<[bool; 2]>()).prop_map(|(from, plan, reason, [by_provider, declined])| {
+            SubscriptionEvent::PlanChanged { from, plan, reason, by_provider, declined }
         }),
         (plan(), moment(), text(), any::<bool>()).prop_map(|(plan, effective_at, reason, by_provider)| {
             SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider }

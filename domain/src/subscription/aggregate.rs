@@ -52,6 +52,16 @@ pub enum OrderOutcome {
     Declined { code: Option<String>, reason: String },
 }
 
+/// Decisions of ours that were taken back, because they could not be paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declined {
+    /// Revisions of the first and the last of them.
+    pub first: u64,
+    pub last: u64,
+    /// Name of the plan that stays.
+    pub stays: String,
+}
+
 /// What rules need to know of one subscription.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Subscription {
@@ -68,6 +78,9 @@ pub struct Subscription {
     pub untold: bool,
     /// Revision of the last decision of ours that concerns the provider.
     pub decided: u64,
+    /// Of the first one that it was told together with that.
+    pub untold_since: u64,
+    pub declined: Vec<Declined>,
     /// The plan that the provider's price stands for.
     pub told: Option<PlanTerms>,
     /// The plan that is paid for now.
@@ -148,6 +161,11 @@ impl Subscription {
         self.paid.as_ref().filter(|paid| paid.status.holds_plan()).ok_or(SubscriptionError::NothingPaid)
     }
 
+    /// What became of the decision of this revision, when it could not be paid.
+    pub fn declined(&self, revision: u64) -> Option<&Declined> {
+        self.declined.iter().find(|declined| (declined.first..=declined.last).contains(&revision))
+    }
+
     fn start(&self, command: StartSubscription) -> Decision {
         if self.anchor.is_some() {
             return Err(SubscriptionError::AlreadyStarted);
@@ -165,7 +183,7 @@ impl Subscription {
     }
 
     fn changed(&self, plan: PlanTerms, reason: String, by_provider: bool) -> SubscriptionEvent {
-        SubscriptionEvent::PlanChanged { from: self.plan.code.clone(), plan, reason, by_provider }
+        SubscriptionEvent::PlanChanged { from: self.plan.code.clone(), plan, reason, by_provider, declined: false }
     }
 
     fn schedule(&self, command: SchedulePlanChange) -> Vec<SubscriptionEvent> {
@@ -233,7 +251,8 @@ impl Subscription {
         };
         let mut events = vec![SubscriptionEvent::ProviderInformed {}];
         if plan != self.plan {
-            events.push(self.changed(plan, reason, true));
+            let from = self.plan.code.clone();
+            events.push(SubscriptionEvent::PlanChanged { from, plan, reason, by_provider: true, declined: true });
         }
         events
     }
@@ -313,7 +332,11 @@ impl Subscription {
                 self.plan = plan;
                 self.anchor = Some(anchor);
             }
-            SubscriptionEvent::PlanChanged { plan, by_provider, .. } => {
+            SubscriptionEvent::PlanChanged { plan, by_provider, declined, .. } => {
+                if declined {
+                    let (first, last, stays) = (self.untold_since, self.decided, plan.display_name.clone());
+                    self.declined.push(Declined { first, last, stays });
+                }
                 if by_provider {
                     self.told = Some(plan.clone());
                     self.paid_for = Some(plan.clone());
@@ -366,6 +389,9 @@ impl Subscription {
 
     fn decide_here(&mut self, is_ours: bool) {
         if is_ours && self.paid.is_some() {
+            if !self.untold {
+                self.untold_since = self.revision;
+            }
             self.untold = true;
             self.decided = self.revision;
         }

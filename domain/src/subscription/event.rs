@@ -17,6 +17,9 @@ pub enum SubscriptionEvent {
         /// The payment provider knows it already: it was changed there.
         #[serde(default)]
         by_provider: bool,
+        /// What was decided before could not be paid, and is taken back by this.
+        #[serde(default)]
+        declined: bool,
     },
     /// The next period opens with it.
     PlanChangeScheduled {

@@ -12,7 +12,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use aggregate::{Order, OrderOutcome, Subscription, SubscriptionError};
+pub use aggregate::{Declined, Order, OrderOutcome, Subscription, SubscriptionError};
 pub use command::{
     ApplyScheduledChange, ChangePlan, DeclineOrder, DeclinePlanChange, LinkCustomer, NoteProviderInformed, OrderPlan,
     RecordProviderState, SchedulePlanChange, StartSubscription, SubscriptionCommand, WithdrawPlanChange,

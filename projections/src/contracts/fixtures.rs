@@ -339,7 +339,7 @@ pub(crate) fn subscription_started(plan: PlanTerms) -> Event {
 
 pub(crate) fn plan_changed(plan: PlanTerms) -> Event {
     let (from, reason) = ("free".to_owned(), "asked".to_owned());
-    SubscriptionEvent::PlanChanged { from, plan, reason, by_provider: false }.into()
+    SubscriptionEvent::PlanChanged { from, plan, reason, by_provider: false, declined: false }.into()
 }
 
 pub(crate) fn change_scheduled(plan: PlanTerms, effective_at: DateTime<Utc>) -> Event {

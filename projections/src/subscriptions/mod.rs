@@ -94,7 +94,7 @@ impl SubscriptionRow {
 
     fn apply(&mut self, change: &SubscriptionEvent) {
         match change {
-            SubscriptionEvent::PlanChanged { plan, from: _, reason: _, by_provider: _ } => {
+            SubscriptionEvent::PlanChanged { plan, from: _, reason: _, by_provider: _, declined: _ } => {
                 self.put_in_force(plan);
                 self.schedule(None);
             }
