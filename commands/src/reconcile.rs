@@ -23,7 +23,7 @@ use crate::{
     catalog::{Catalog, FREE},
     db::Scope,
     error::CommandError,
-    payments::{Said, holding},
+    payments::{Said, holding, subscriptions_of},
     ports::{PaidSubscription, Payments, PaymentsError},
     store::Log,
     upcast::upcast,
@@ -73,6 +73,8 @@ pub struct PeriodChecked {
 pub struct TenantChecked {
     pub tenant: TenantId,
     pub customer: Option<String>,
+    /// It was deleted there. Of whoever pays nothing that is no fault.
+    pub customer_is_gone: bool,
     pub periods: Vec<PeriodChecked>,
     /// In what the subscription there is another than the one that is known here.
     pub differences: Vec<String>,
@@ -86,7 +88,16 @@ pub struct TenantChecked {
 
 impl TenantChecked {
     fn of(tenant: TenantId) -> Self {
-        Self { tenant, customer: None, periods: vec![], differences: vec![], waiting: 0, faults: vec![], unknown: None }
+        Self {
+            tenant,
+            customer: None,
+            customer_is_gone: false,
+            periods: vec![],
+            differences: vec![],
+            waiting: 0,
+            faults: vec![],
+            unknown: None,
+        }
     }
 
     /// The worst of all that was compared.
@@ -212,10 +223,35 @@ impl Sides<'_> {
             return Ok(());
         };
         checked.customer = Some(customer.clone());
+        checked.customer_is_gone = self.payments.is_gone(customer).await?;
+        if checked.customer_is_gone && (subscription.paid.is_some() || subscription.plan.included.is_some()) {
+            checked.faults.push(format!(
+                "{customer} is deleted at the payment provider, and nobody pays for the plan {}; link another by \
+                 `starscreen admin link-customer EMAIL CUSTOMER --replace --reason TEXT`, or give another plan",
+                subscription.plan.code
+            ));
+        }
         for period in periods.into_iter().filter(|period| period.end > anchor && period.start <= now) {
-            self.check_usage(checked, customer, &subscription, period, now).await?;
+            self.check_usage(checked, &subscription, period, now).await?;
         }
         self.check_subscription(checked, customer).await
+    }
+
+    /// Of the linked customer and those before it. One that is gone has none that could be asked for.
+    async fn recorded_usage(
+        &self,
+        subscription: &Subscription,
+        (from, to): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Result<i64, PaymentsError> {
+        let mut recorded = 0_i64;
+        for customer in subscription.customer.iter().chain(&subscription.former_customers) {
+            match self.payments.recorded_usage(customer, from, to).await {
+                Ok(theirs) => recorded = recorded.saturating_add(theirs),
+                Err(PaymentsError::CustomerGone) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(recorded)
     }
 
     async fn metered(&self, tenant: TenantId, periods: &[Period]) -> Result<i64, CommandError> {
@@ -231,7 +267,6 @@ impl Sides<'_> {
     async fn check_usage(
         &self,
         checked: &mut TenantChecked,
-        customer: &str,
         subscription: &Subscription,
         period: Period,
         now: DateTime<Utc>,
@@ -248,7 +283,7 @@ impl Sides<'_> {
             return Ok(());
         }
         let (from, to) = (minute(period.start), minute(period.end).min(minute(now) + TimeDelta::minutes(1)));
-        let theirs = self.payments.recorded_usage(customer, from, to).await?;
+        let theirs = self.recorded_usage(subscription, (from, to)).await?;
         for _ in 0..AT_MOST {
             let metered = self.metered(tenant, &of_ledger).await?;
             let mut entries = vec![];
@@ -287,10 +322,13 @@ impl Sides<'_> {
     async fn check_subscription(&self, checked: &mut TenantChecked, customer: &str) -> Result<(), Failure> {
         let tenant = checked.tenant;
         for _ in 0..AT_MOST {
-            let revision = self.bus.read::<Subscription>(tenant, tenant).await?.revision;
-            let theirs = self.payments.subscriptions(customer).await?;
+            let before = self.bus.read::<Subscription>(tenant, tenant).await?;
+            let theirs = match subscriptions_of(self.payments, &before, customer).await {
+                Err(PaymentsError::CustomerGone) => vec![],
+                theirs => theirs?,
+            };
             let ours = self.bus.read::<Subscription>(tenant, tenant).await?;
-            if ours.revision != revision {
+            if ours.revision != before.revision {
                 continue;
             }
             checked.differences = differences(&ours, &theirs, self.catalog);

@@ -146,6 +146,11 @@ fn subscription() -> impl Strategy<Value = SubscriptionEvent> {
         (text(), any::<bool>())
             .prop_map(|(reason, by_provider)| SubscriptionEvent::PlanChangeWithdrawn { reason, by_provider }),
         text().prop_map(|customer| SubscriptionEvent::CustomerLinked { customer }),
+        (text(), text(), text()).prop_map(|(former, customer, reason)| SubscriptionEvent::CustomerReplaced {
+            former,
+            customer,
+            reason
+        }),
         (any::<u128>(), plan(), text(), text()).prop_map(|(order, plan, price, payment_method)| {
             SubscriptionEvent::PlanOrdered { order: Uuid::from_u128(order), plan, price, payment_method }
         }),

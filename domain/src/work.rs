@@ -172,6 +172,7 @@ pub fn asked_by(subject: Uuid, event: &Event) -> Vec<Asked> {
             | SubscriptionEvent::PlanChanged { by_provider: true, .. }
             | SubscriptionEvent::PlanChangeWithdrawn { by_provider: true, .. }
             | SubscriptionEvent::CustomerLinked { .. }
+            | SubscriptionEvent::CustomerReplaced { .. }
             | SubscriptionEvent::OrderDeclined { .. }
             | SubscriptionEvent::ProviderInformed {}
             | SubscriptionEvent::ProviderStateRecorded { .. }

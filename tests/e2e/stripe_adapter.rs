@@ -330,8 +330,20 @@ async fn a_hosted_page_sells_what_was_ordered() {
     );
     let portal = stripe.payments.portal(&order.customer).await.unwrap();
     assert!(portal.starts_with("https://billing.stripe.com/"), "{portal}");
-    let unknown = stripe.payments.portal("cus_unknown").await.unwrap_err();
-    assert_eq!(declined(&unknown).0, Some("resource_missing"));
+    let gone = stripe.customer().await.1;
+    assert!(!stripe.payments.is_gone(&gone).await.unwrap());
+    stripe.server.by_hand("DELETE", &format!("/v1/customers/{gone}"), "");
+    for customer in [gone, "cus_unknown".to_owned()] {
+        assert!(stripe.payments.is_gone(&customer).await.unwrap());
+        let order = Order { customer: customer.clone(), ..order.clone() };
+        for refused in [
+            stripe.payments.portal(&customer).await.unwrap_err(),
+            stripe.payments.checkout(&order, Uuid::now_v7()).await.unwrap_err(),
+            stripe.payments.subscribe(&order, GOOD_CARD, Uuid::now_v7()).await.unwrap_err(),
+        ] {
+            assert!(matches!(refused, PaymentsError::CustomerGone), "{refused}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -366,7 +378,7 @@ async fn usage_counts_once_for_each_entry_of_our_ledger() {
     let too_old = stripe.payments.record_usage(&entry(1, now - TimeDelta::days(36))).await.unwrap_err();
     assert!(declined(&too_old).1.contains("timestamp"), "{too_old}");
     let of_nobody = MeteredUsage { customer: "cus_unknown".to_owned(), ..entry(1, now) };
-    assert!(matches!(stripe.payments.record_usage(&of_nobody).await, Err(PaymentsError::Declined { .. })));
+    assert!(matches!(stripe.payments.record_usage(&of_nobody).await, Err(PaymentsError::CustomerGone)));
 }
 
 #[tokio::test]

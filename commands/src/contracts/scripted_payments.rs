@@ -174,6 +174,10 @@ impl Payments for ScriptedPayments {
         if state.is_down { Err(unavailable()) } else { Ok(state.customers.get(customer).copied()) }
     }
 
+    async fn is_gone(&self, _: &str) -> Result<bool, PaymentsError> {
+        if self.state().is_down { Err(unavailable()) } else { Ok(false) }
+    }
+
     async fn subscriptions(&self, customer: &str) -> Result<Vec<PaidSubscription>, PaymentsError> {
         let state = self.state();
         let own = state.subscriptions.iter().rev().filter(|subscription| subscription.customer == customer);

@@ -23,6 +23,9 @@ pub trait Payments: Send + Sync {
     /// The tenant in the metadata of a customer; `None`: it is deleted, unknown, or none of ours.
     async fn tenant_of(&self, customer: &str) -> Result<Option<TenantId>, PaymentsError>;
 
+    /// Whether the customer was deleted there, or never was one of this account's.
+    async fn is_gone(&self, customer: &str) -> Result<bool, PaymentsError>;
+
     /// All subscriptions of the customer, ended ones too, the newest first.
     async fn subscriptions(&self, customer: &str) -> Result<Vec<PaidSubscription>, PaymentsError>;
 
@@ -152,6 +155,9 @@ pub enum PaymentsError {
     /// It refuses for a reason that only an operator mends: a bad key, a missing permission, an unknown price.
     #[error("the payment provider refuses to work: {reason}")]
     Refused { reason: String },
+    /// The customer was deleted there, or is none of this account's. An operator links another.
+    #[error("the payment provider does not have this customer, or not any more")]
+    CustomerGone,
     /// It refuses this call: a declined card, an unknown payment method.
     #[error("the payment provider declines: {reason}")]
     Declined {

@@ -39,7 +39,10 @@ impl From<PaymentsError> for WorkError {
                 Self::Again { reason, after: retry_after, budget: Budget::Time }
             }
             PaymentsError::Refused { .. } => Self::Refused { reason },
-            PaymentsError::Declined { .. } => Self::Again { reason, after: None, budget: Budget::Tries },
+            // An operator links another customer, and then it can be done.
+            PaymentsError::Declined { .. } | PaymentsError::CustomerGone => {
+                Self::Again { reason, after: None, budget: Budget::Tries }
+            }
         }
     }
 }
@@ -59,7 +62,8 @@ impl Workers {
             return self.done(item).await; // whoever pays nothing has nothing to be changed there
         };
         let payments = self.payments()?;
-        let all = payments.subscriptions(customer).await.map_err(|error| trouble(item, error))?;
+        let all = payments::subscriptions_of(payments.as_ref(), &subscription, customer).await;
+        let all = all.map_err(|error| trouble(item, error))?;
         let living: Vec<_> = all.into_iter().filter(|theirs| !is_over(theirs)).collect();
         let revision = subscription.revision;
         let brought = match living.iter().find(|theirs| theirs.id == paid.id) {
@@ -149,6 +153,11 @@ impl Workers {
                 self.has_answered(item.task.lane()).await;
                 return self.decline(item, order.id, code.as_deref(), &reason).await;
             }
+            Err(OrderTrouble::Payments(PaymentsError::CustomerGone)) => {
+                self.has_answered(item.task.lane()).await;
+                let (code, reason) = (payments::CUSTOMER_GONE, payments::CUSTOMER_GONE_SENTENCE);
+                return self.decline(item, order.id, Some(code), reason).await;
+            }
             // Nobody expects a charge hours later.
             Err(OrderTrouble::Payments(PaymentsError::Unavailable { .. }))
                 if Utc::now() - item.asked_at > ORDER_LASTS =>
@@ -175,7 +184,7 @@ impl Workers {
         let customer = self.customer_of(item, subscription, payments).await?;
         // Before it is looked what is there, so that nothing is paid on a page in between.
         payments.close_checkouts(&customer).await?;
-        let all = payments.subscriptions(&customer).await?;
+        let all = payments::subscriptions_of(payments, subscription, &customer).await?;
         if payments::holding(&all).is_empty() {
             let first_period_ends = subscription.period(Utc::now()).map_err(CommandError::from)?.end;
             let call = Order { tenant: item.tenant, customer: customer.clone(), prices, first_period_ends };
@@ -256,10 +265,11 @@ impl Workers {
         let mut was_new = false;
         for _ in 0..AT_MOST {
             let before = self.bus.read::<Subscription>(tenant, tenant).await?;
-            let all = payments.subscriptions(customer).await.map_err(|error| trouble(item, error))?;
+            let all = payments::subscriptions_of(payments.as_ref(), &before, customer).await;
+            let all = all.map_err(|error| trouble(item, error))?;
             let said = Said::new(before.revision, &all, &self.ports.catalog);
             if said.holds_plan() && before.require_paid().is_err() {
-                self.close_checkouts(item, customer).await?;
+                self.close_checkouts(item, before.customer.as_deref().unwrap_or(customer)).await?;
             }
             tell_of_several(customer, &all);
             let (catalog, customer) = (Arc::clone(&self.ports.catalog), customer.to_owned());

@@ -37,6 +37,8 @@ pub enum SubscriptionEvent {
     },
     /// Kept for ever: whoever pays is known again after any pause.
     CustomerLinked { customer: String },
+    /// What is told of the former one still concerns the tenant, for ever.
+    CustomerReplaced { former: String, customer: String, reason: String },
     /// To be paid by `payment_method`, the provider's id of a card or the like.
     PlanOrdered { order: Uuid, plan: PlanTerms, price: String, payment_method: String },
     /// Nothing has changed by it.
@@ -55,6 +57,7 @@ crate::event::event_types! { SubscriptionEvent {
     PlanChangeScheduled: "1",
     PlanChangeWithdrawn: "1",
     CustomerLinked: "1",
+    CustomerReplaced: "1",
     PlanOrdered: "1",
     OrderDeclined: "1",
     ProviderInformed: "1",

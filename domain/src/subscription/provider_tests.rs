@@ -245,10 +245,45 @@ fn a_change_that_is_not_paid_is_taken_back() {
     let informed = || SubscriptionEvent::ProviderInformed {};
     let history = [history, vec![again.clone(), informed(), back, again, informed()]].concat();
     let mut state = Subscription::default();
-    history.into_iter().for_each(|event| cqrs_es::Aggregate::apply(&mut state, event));
+    for event in history {
+        cqrs_es::Aggregate::apply(&mut state, event);
+    }
     let stays = Declined { first: 4, last: 5, stays: recruiter().display_name };
     let found: Vec<Option<&Declined>> = (3..10).map(|revision| state.declined(revision)).collect();
     assert_eq!(found, [None, Some(&stays), Some(&stays), None, None, None, None]);
+}
+
+#[test]
+fn a_customer_is_replaced_once_nothing_is_paid_by_it_and_stays_the_tenants() {
+    let linked = SubscriptionEvent::CustomerLinked { customer: "cus_1".to_owned() };
+    let replaced = |former: &str, customer: &str| SubscriptionEvent::CustomerReplaced {
+        former: former.to_owned(),
+        customer: customer.to_owned(),
+        reason: "deleted".to_owned(),
+    };
+    let replace = |customer: &str| {
+        SubscriptionCommand::from(ReplaceCustomer { customer: customer.to_owned(), reason: "deleted".to_owned() })
+    };
+    let link = |customer: &str| SubscriptionCommand::from(LinkCustomer { customer: customer.to_owned() });
+    let history = vec![started(), linked.clone()];
+    given::<Subscription>(vec![started()]).when(replace("cus_1")).then_expect_events(vec![linked]);
+    given::<Subscription>(history.clone()).when(replace("cus_1")).then_expect_events(vec![]);
+    given::<Subscription>(history.clone()).when(replace("cus_2")).then_expect_events(vec![replaced("cus_1", "cus_2")]);
+    let living = [history.clone(), vec![recorded(active("price_1"))]].concat();
+    given::<Subscription>(living.clone())
+        .when(replace("cus_2"))
+        .then_expect_error(SubscriptionError::StillPaid("sub_1".to_owned()));
+    let over = [living, vec![recorded(None)]].concat();
+    given::<Subscription>(over).when(replace("cus_2")).then_expect_events(vec![replaced("cus_1", "cus_2")]);
+
+    let history = [history, vec![replaced("cus_1", "cus_2")]].concat();
+    given::<Subscription>(history.clone()).when(link("cus_1")).then_expect_events(vec![]);
+    given::<Subscription>(history.clone())
+        .when(link("cus_3"))
+        .then_expect_error(SubscriptionError::OtherCustomerLinked);
+    given::<Subscription>(history.clone()).when(replace("cus_1")).then_expect_events(vec![replaced("cus_2", "cus_1")]);
+    let back = [history, vec![replaced("cus_2", "cus_1")]].concat();
+    given::<Subscription>(back).when(link("cus_2")).then_expect_events(vec![]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use starscreen_commands::{
     catalog::{FREE, Offer},
+    payments::CUSTOMER_GONE,
     subscription::{self, Changed, Subscribed},
 };
 use starscreen_domain::subscription::{Interval, OrderOutcome, OrderPlan, PlanTerms, Subscription};
@@ -166,8 +167,10 @@ async fn create(
     loop {
         let state = app.bus.read::<Subscription>(caller.tenant, caller.tenant).await?;
         match state.order.as_ref().filter(|pending| pending.id == order).map(|order| &order.outcome) {
-            Some(OrderOutcome::Declined { reason, .. }) => {
-                return Err(ApiError::new(Code::PaymentDeclined, reason.clone()));
+            Some(OrderOutcome::Declined { code, reason }) => {
+                let is_gone = code.as_deref() == Some(CUSTOMER_GONE);
+                let code = if is_gone { Code::Conflict } else { Code::PaymentDeclined };
+                return Err(ApiError::new(code, reason.clone()));
             }
             Some(OrderOutcome::Pending) if tokio::time::Instant::now() < deadline => tokio::time::sleep(LOOK).await,
             Some(OrderOutcome::Pending) => {

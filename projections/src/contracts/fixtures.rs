@@ -355,6 +355,11 @@ pub(crate) fn customer_linked() -> Event {
     SubscriptionEvent::CustomerLinked { customer: "cus_1".to_owned() }.into()
 }
 
+pub(crate) fn customer_replaced() -> Event {
+    let (former, customer) = ("cus_1".to_owned(), "cus_2".to_owned());
+    SubscriptionEvent::CustomerReplaced { former, customer, reason: "deleted there".to_owned() }.into()
+}
+
 pub(crate) fn plan_ordered() -> Event {
     let (price, payment_method) = ("price_1".to_owned(), "pm_1".to_owned());
     SubscriptionEvent::PlanOrdered { order: Uuid::nil(), plan: metered_plan(), price, payment_method }.into()

@@ -1,6 +1,7 @@
 //! Plans and money: the product beside a stand-in for Stripe that keeps what it is told.
 
 mod changes;
+mod customers;
 mod gateways;
 mod metered;
 mod orders;

@@ -170,7 +170,7 @@ async fn a_plan_that_is_paid_on_stripes_page_comes_with_the_webhook() {
     let abandoned = checkout().await;
     let page = checkout().await;
     assert_ne!(page, abandoned);
-    assert_eq!(open_pages(&shop), [page.clone()], "the one before is closed");
+    assert_eq!(open_pages(&shop), std::slice::from_ref(&page), "the one before is closed");
     shop.deliver().await;
     shop.settled().await;
     assert_eq!(account.subscription().await["plan"], "free", "nothing is paid yet");

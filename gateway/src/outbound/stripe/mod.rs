@@ -172,6 +172,15 @@ impl Payments for StripePayments {
         }
     }
 
+    #[tracing::instrument(name = "stripe.is_gone", skip_all)]
+    async fn is_gone(&self, customer: &str) -> Result<bool, PaymentsError> {
+        match self.client.get(&["customers", customer], &Form::default()).await {
+            Ok(found) => Ok(found["deleted"] == true),
+            Err(refusal) if refusal.kind == Kind::Missing => Ok(true),
+            Err(refusal) => Err(refusal.error),
+        }
+    }
+
     #[tracing::instrument(name = "stripe.subscriptions", skip_all)]
     async fn subscriptions(&self, customer: &str) -> Result<Vec<PaidSubscription>, PaymentsError> {
         let of_all_times = Form::of(&[("customer", customer), ("status", "all")]);
