@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 use starscreen::outbound::stripe::{Checked, StripeOptions, StripePayments, VERSION};
 use starscreen_commands::ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Preview, Prices};
-use starscreen_domain::{EventId, TenantId};
+use starscreen_domain::{EventId, TenantId, period::Period};
 use starscreen_tests::{DECLINED_CARD, FAILING_CARD, GOOD_CARD, STRIPE_KEY, StripeFault, StripePrice, StripeServer};
 use uuid::Uuid;
 
@@ -53,7 +53,7 @@ impl Stripe {
 
     async fn order(&self, prices: Prices) -> Order {
         let (tenant, customer) = self.customer().await;
-        Order { tenant, customer, prices, first_period_ends: self.server.now() + TimeDelta::days(10) }
+        Order { tenant, customer, prices, anchor: self.server.now() + TimeDelta::days(10) }
     }
 
     async fn subscribed(&self, prices: Prices) -> PaidSubscription {
@@ -125,7 +125,7 @@ async fn a_subscription_is_paid_at_once_and_in_step_with_our_periods() {
     let subscription = stripe.payments.subscribe(&order, GOOD_CARD, Uuid::now_v7()).await.unwrap();
     assert_eq!(subscription.status, "active");
     assert_eq!(prices_of(&subscription), [(LARGE, false), (USAGE, true)]);
-    assert_eq!(subscription.period_end, Some(order.first_period_ends));
+    assert_eq!(subscription.period_end.map(|end| end.timestamp()), Some(order.anchor.timestamp()));
     assert_eq!(stripe.payments.subscriptions(&order.customer).await.unwrap(), [subscription]);
     let there = stripe.server.subscriptions_of(&order.customer);
     assert_eq!(there[0]["metadata"]["tenant_id"], order.tenant.to_string());
@@ -135,6 +135,29 @@ async fn a_subscription_is_paid_at_once_and_in_step_with_our_periods() {
     let customer = stripe.server.by_hand("GET", &format!("/v1/customers/{}", order.customer), "");
     let default = customer["invoice_settings"]["default_payment_method"].as_str().unwrap();
     assert_ne!(default, GOOD_CARD, "the method that was attached has an id of its own");
+}
+
+/// From the first purchase on, in every month of two years, whichever way it was bought.
+#[tokio::test]
+async fn months_at_stripe_begin_with_ours_though_some_are_short() {
+    for day in 28..=31 {
+        let stripe = Stripe::start();
+        let january = NaiveDate::from_ymd_opt(stripe.server.now().year() + 1, 1, day).unwrap();
+        let anchor = january.and_hms_opt(23, 59, 58).unwrap().and_utc();
+        stripe.server.advance_to(anchor + TimeDelta::days(7)); // its period ends in February
+        let by_card = Order { anchor, ..stripe.order(base(SMALL)).await };
+        stripe.payments.subscribe(&by_card, GOOD_CARD, Uuid::now_v7()).await.unwrap();
+        let by_page = Order { anchor, ..stripe.order(base(SMALL)).await };
+        stripe.server.complete_checkout(&stripe.payments.checkout(&by_page, Uuid::now_v7()).await.unwrap());
+        for _ in 0..24 {
+            let ours = Period::holding(anchor, stripe.server.now());
+            for order in [&by_card, &by_page] {
+                let theirs = stripe.payments.subscriptions(&order.customer).await.unwrap().remove(0);
+                assert_eq!(theirs.period_end, Some(ours.end), "of the {day}th, after {}", ours.start);
+            }
+            stripe.server.advance_to(ours.end + TimeDelta::hours(1));
+        }
+    }
 }
 
 #[tokio::test]
@@ -290,7 +313,7 @@ async fn a_subscription_ends_with_its_paid_time_or_at_once() {
         tenant: TenantId(Uuid::now_v7()),
         customer: customer.to_owned(),
         prices: with_usage(LARGE),
-        first_period_ends: stripe.server.now() + TimeDelta::days(10),
+        anchor: stripe.server.now() + TimeDelta::days(10),
     };
     let second = stripe.payments.subscribe(&order, GOOD_CARD, Uuid::now_v7()).await.unwrap();
     let used =
@@ -323,7 +346,7 @@ async fn a_hosted_page_sells_what_was_ordered() {
     stripe.server.complete_checkout(&page);
     let subscription = stripe.payments.subscriptions(&order.customer).await.unwrap().remove(0);
     assert_eq!(prices_of(&subscription), [(LARGE, false), (USAGE, true)]);
-    assert_eq!(subscription.period_end, Some(order.first_period_ends));
+    assert_eq!(subscription.period_end.map(|end| end.timestamp()), Some(order.anchor.timestamp()));
     assert_eq!(
         stripe.server.subscriptions_of(&order.customer)[0]["metadata"],
         json!({"tenant_id": order.tenant.to_string()})
@@ -407,7 +430,7 @@ async fn a_list_is_read_to_its_end_the_newest_first() {
     let order = stripe.order(base(SMALL)).await;
     let mut made = Vec::new();
     for _ in 0..5 {
-        let order = Order { first_period_ends: stripe.server.now() + TimeDelta::days(10), ..order.clone() };
+        let order = Order { anchor: stripe.server.now() + TimeDelta::days(10), ..order.clone() };
         made.push(stripe.payments.subscribe(&order, GOOD_CARD, Uuid::now_v7()).await.unwrap().id);
         stripe.server.advance_to(stripe.server.now() + TimeDelta::hours(1));
     }

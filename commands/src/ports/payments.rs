@@ -97,8 +97,9 @@ pub struct Order {
     pub tenant: TenantId,
     pub customer: String,
     pub prices: Prices,
-    /// The provider's months then end with ours.
-    pub first_period_ends: DateTime<Utc>,
+    /// What our periods are counted from. The provider's begin with ours: on its day of the month and at its time, in UTC,
+    /// and on the last day of a month that is too short.
+    pub anchor: DateTime<Utc>,
 }
 
 /// A subscription as the provider has it.

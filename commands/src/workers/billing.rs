@@ -186,8 +186,8 @@ impl Workers {
         payments.close_checkouts(&customer).await?;
         let all = payments::subscriptions_of(payments, subscription, &customer).await?;
         if payments::holding(&all).is_empty() {
-            let first_period_ends = subscription.period(Utc::now()).map_err(CommandError::from)?.end;
-            let call = Order { tenant: item.tenant, customer: customer.clone(), prices, first_period_ends };
+            let anchor = subscription.anchor.ok_or(SubscriptionError::NotStarted).map_err(CommandError::from)?;
+            let call = Order { tenant: item.tenant, customer: customer.clone(), prices, anchor };
             let key = Uuid::new_v5(&order.id, b"subscribe");
             payments.subscribe(&call, &order.payment_method, key).await?;
         }

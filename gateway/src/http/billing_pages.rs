@@ -8,7 +8,7 @@ use starscreen_commands::{
     payments,
     ports::{Order, Payments, PaymentsError},
 };
-use starscreen_domain::subscription::{OrderOutcome, Subscription};
+use starscreen_domain::subscription::{OrderOutcome, Subscription, SubscriptionError};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -79,8 +79,9 @@ async fn checkout(
                         POST /api/v1/subscriptions/upgrade.";
         return Err(ApiError::new(Code::Conflict, sentence));
     }
-    let first_period_ends = subscription.period(Utc::now()).map_err(starscreen_commands::CommandError::from)?.end;
-    let order = Order { tenant: caller.tenant, customer, prices, first_period_ends };
+    let anchor = subscription.anchor.ok_or(SubscriptionError::NotStarted);
+    let anchor = anchor.map_err(starscreen_commands::CommandError::from)?;
+    let order = Order { tenant: caller.tenant, customer, prices, anchor };
     let url = provider.checkout(&order, Uuid::now_v7()).await.map_err(refused)?;
     Ok(Json(PageResponse { url }))
 }

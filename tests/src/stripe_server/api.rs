@@ -208,6 +208,7 @@ pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Resu
                 "customer",
                 "metadata[*]",
                 "billing_cycle_anchor",
+                "billing_cycle_anchor_config[*]",
                 "default_payment_method",
                 "payment_behavior",
                 "proration_behavior",
@@ -243,6 +244,7 @@ fn handle_pages_and_bills(world: &mut World, method: &str, path: &[&str], form: 
                 "line_items[*][quantity]",
                 "subscription_data[metadata][*]",
                 "subscription_data[billing_cycle_anchor]",
+                "subscription_data[billing_cycle_anchor_config][*]",
             ];
             known(&[&names])?;
             world.make_session(form)

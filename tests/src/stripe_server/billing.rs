@@ -105,7 +105,7 @@ impl World {
                 }
             });
             item.period_start = at;
-            item.period_end = period(subscription.anchor, item.price.months, at).1;
+            item.period_end = period((subscription.anchor, subscription.day), item.price.months, at).1;
         }
         let id = subscription.id.clone();
         self.subscriptions.insert(id.clone(), subscription);

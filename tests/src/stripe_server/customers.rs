@@ -154,6 +154,9 @@ impl World {
         let data = &found.form["subscription_data"];
         let mut form = json!({"customer": customer, "items": found.form["line_items"], "metadata": data["metadata"],
             "default_payment_method": method["id"], "payment_behavior": "error_if_incomplete"});
+        if !data["billing_cycle_anchor_config"].is_null() {
+            form["billing_cycle_anchor_config"] = data["billing_cycle_anchor_config"].clone();
+        }
         // Paid after that day, the whole period is.
         let is_to_come = |at: &str| at.parse::<i64>().is_ok_and(|at| at > self.now());
         if data["billing_cycle_anchor"].as_str().is_some_and(is_to_come) {

@@ -7,6 +7,7 @@ mod client;
 mod form;
 mod notice;
 mod objects;
+mod ordering;
 mod refusal;
 mod signature;
 
@@ -26,6 +27,7 @@ use uuid::Uuid;
 use client::Client;
 use form::Form;
 use objects::{preview, subscription, text};
+use ordering::{anchored, changed, ordered};
 use refusal::{Kind, Refusal};
 
 pub use client::{ConnectError, VERSION};
@@ -124,32 +126,6 @@ fn keyed(key: Uuid, step: &str) -> String {
     format!("{key}-{step}")
 }
 
-/// Base and metered price as `items[0]` and `items[1]`. A metered item has no quantity.
-fn ordered(form: &mut Form, name: &str, prices: &Prices) {
-    form.set(&format!("{name}[0][price]"), &prices.base);
-    form.set(&format!("{name}[0][quantity]"), "1");
-    if let Some(usage) = &prices.usage {
-        form.set(&format!("{name}[1][price]"), usage);
-    }
-}
-
-/// What changes the subscription's items to `prices`. Items that are neither the base nor metered are not ours.
-fn changed(form: &mut Form, name: &str, subscription: &PaidSubscription, prices: &Prices) {
-    let base = subscription.items.iter().find(|item| !item.metered);
-    let metered = subscription.items.iter().find(|item| item.metered);
-    let wanted = [(base, Some(&prices.base)), (metered, prices.usage.as_ref())];
-    let changes = wanted.iter().filter(|(item, price)| item.is_some() || price.is_some());
-    for (at, (item, price)) in changes.enumerate() {
-        if let Some(item) = item {
-            form.set(&format!("{name}[{at}][id]"), &item.id);
-        }
-        match price {
-            Some(price) => form.set(&format!("{name}[{at}][price]"), price),
-            None => form.set(&format!("{name}[{at}][deleted]"), "true"),
-        }
-    }
-}
-
 #[async_trait]
 impl Payments for StripePayments {
     #[tracing::instrument(name = "stripe.create_customer", skip_all, fields(tenant.id = %tenant))]
@@ -211,10 +187,10 @@ impl Payments for StripePayments {
         let mut form = Form::of(&[
             ("customer", customer),
             (TENANT, &order.tenant.to_string()),
-            ("billing_cycle_anchor", &order.first_period_ends.timestamp().to_string()),
             ("proration_behavior", "create_prorations"),
             ("payment_behavior", "error_if_incomplete"),
         ]);
+        anchored(&mut form, "billing_cycle_anchor_config", order.anchor);
         ordered(&mut form, "items", &order.prices);
         let made = self.client.post(&["subscriptions"], &form, Some(&keyed(key, "subscribe"))).await?;
         Ok(subscription(&made)?)
@@ -277,10 +253,10 @@ impl Payments for StripePayments {
             ("customer", &order.customer),
             ("client_reference_id", &tenant),
             ("subscription_data[metadata][tenant_id]", &tenant),
-            ("subscription_data[billing_cycle_anchor]", &order.first_period_ends.timestamp().to_string()),
             ("success_url", &self.options.checkout_success_url),
             ("cancel_url", &self.options.checkout_cancel_url),
         ]);
+        anchored(&mut form, "subscription_data[billing_cycle_anchor_config]", order.anchor);
         ordered(&mut form, "line_items", &order.prices);
         let session = self.client.post(&["checkout", "sessions"], &form, Some(&keyed(key, "checkout"))).await?;
         text(&session["url"]).ok_or_else(|| refusal::foreign("checkout session"))
@@ -373,54 +349,5 @@ impl Payments for StripePayments {
             *self.meter.lock().unwrap_or_else(PoisonError::into_inner) = None; // another one may have its name
         }
         Ok(objects::total(&summaries?))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use starscreen_commands::ports::PaidItem;
-
-    use super::*;
-
-    fn subscribed(items: &[(&str, bool)]) -> PaidSubscription {
-        let item = |(id, metered): &(&str, bool)| PaidItem {
-            id: (*id).to_owned(),
-            price: "price_old".to_owned(),
-            metered: *metered,
-        };
-        PaidSubscription {
-            id: "sub_1".to_owned(),
-            customer: "cus_1".to_owned(),
-            status: "active".to_owned(),
-            items: items.iter().map(item).collect(),
-            cancel_at_period_end: false,
-            period_end: None,
-            created: DateTime::UNIX_EPOCH,
-        }
-    }
-
-    fn changes(items: &[(&str, bool)], usage: Option<&str>) -> Vec<String> {
-        let prices = Prices { base: "price_new".to_owned(), usage: usage.map(str::to_owned) };
-        let mut form = Form::default();
-        changed(&mut form, "items", &subscribed(items), &prices);
-        form.pairs().iter().map(|(name, value)| format!("{name}={value}")).collect()
-    }
-
-    #[test]
-    fn items_are_changed_added_and_taken_away() {
-        assert_eq!(changes(&[("si_1", false)], None), ["items[0][id]=si_1", "items[0][price]=price_new"]);
-        assert_eq!(
-            changes(&[("si_1", false)], Some("price_use")),
-            ["items[0][id]=si_1", "items[0][price]=price_new", "items[1][price]=price_use"]
-        );
-        assert_eq!(
-            changes(&[("si_2", true), ("si_1", false)], Some("price_use")),
-            ["items[0][id]=si_1", "items[0][price]=price_new", "items[1][id]=si_2", "items[1][price]=price_use"]
-        );
-        assert_eq!(
-            changes(&[("si_1", false), ("si_2", true)], None),
-            ["items[0][id]=si_1", "items[0][price]=price_new", "items[1][id]=si_2", "items[1][deleted]=true"]
-        );
-        assert_eq!(changes(&[], None), ["items[0][price]=price_new"]);
     }
 }
