@@ -6,7 +6,9 @@ use starscreen_domain::{
     Actor, CustomerId, TenantId, WebhookId,
     account::Account,
     customer::{ClaimCustomer, Customer},
-    subscription::{LinkCustomer, Paid, RecordProviderState, Subscription, SubscriptionEvent, SubscriptionStatus},
+    subscription::{
+        LinkCustomer, Paid, RecordProviderState, ReplaceCustomer, Subscription, SubscriptionEvent, SubscriptionStatus,
+    },
     webhook::{ReceiveWebhook, RetryWebhook, Webhook},
 };
 use uuid::Uuid;
@@ -15,7 +17,7 @@ use crate::{
     bus::{Bus, Committed, Context, Unit},
     catalog::Catalog,
     error::CommandError,
-    ports::{PaidSubscription, Vault},
+    ports::{PaidSubscription, Payments, PaymentsError, Vault},
     subscription::bring_limit,
 };
 
@@ -84,6 +86,55 @@ pub(crate) async fn link(unit: &mut Unit, customer: String) -> Result<(), Comman
     unit.decide::<Subscription>(tenant_id, LinkCustomer { customer }).await.map(drop)
 }
 
+/// Puts a customer in the place of the linked one, which stays the tenant's: what is told of it later still counts.
+///
+/// # Errors
+/// When it is somebody else's, or the linked one still has a subscription here.
+pub async fn replace_customer(
+    bus: &Bus,
+    context: Context,
+    customer: String,
+    reason: String,
+) -> Result<Committed<()>, CommandError> {
+    bus.commit(context, move |unit| {
+        let (customer, reason) = (customer.clone(), reason.clone());
+        Box::pin(async move {
+            let tenant_id = unit.tenant();
+            let claim = ClaimCustomer { customer: customer.clone(), tenant_id };
+            unit.decide::<Customer>(CustomerId::of(&customer), claim).await?;
+            unit.decide::<Subscription>(tenant_id, ReplaceCustomer { customer, reason }).await.map(drop)
+        })
+    })
+    .await
+}
+
+/// Code of an order that is declined because of [`PaymentsError::CustomerGone`], and what is told to whoever pays.
+pub const CUSTOMER_GONE: &str = "customer_gone";
+pub const CUSTOMER_GONE_SENTENCE: &str = "Your customer account was deleted at the payment provider. Please ask the \
+    operator of this server to link a new one; until then nothing can be paid or changed there.";
+
+/// What the tenant has at the provider: of the linked customer, or of `customer` where none is linked yet, and of those
+/// that were linked before.
+///
+/// # Errors
+/// Those of [`Payments::subscriptions`]; a former customer may be gone.
+pub async fn subscriptions_of(
+    payments: &dyn Payments,
+    subscription: &Subscription,
+    customer: &str,
+) -> Result<Vec<PaidSubscription>, PaymentsError> {
+    let linked = subscription.customer.as_deref().unwrap_or(customer);
+    let mut all = payments.subscriptions(linked).await?;
+    for former in &subscription.former_customers {
+        match payments.subscriptions(former).await {
+            Ok(theirs) => all.extend(theirs),
+            Err(PaymentsError::CustomerGone) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
 /// What the provider said when it was asked for all subscriptions of a customer, in the state of `revision` here.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Said {
@@ -93,15 +144,31 @@ pub struct Said {
 
 impl Said {
     /// Of several subscriptions the one that gives most counts: a second one that is incomplete or over takes nothing
-    /// away from the first.
-    pub fn new(revision: u64, subscriptions: &[PaidSubscription]) -> Self {
-        let held = |subscription: &&PaidSubscription| SubscriptionStatus::of(&subscription.status).holds_plan();
-        if subscriptions.iter().filter(held).count() > 1 {
-            tracing::error!("a customer pays for several subscriptions; end all but one at the payment provider");
-        }
-        let best = subscriptions.iter().max_by_key(|subscription| (weight(subscription), subscription.created));
+    /// away from the first, and of two that are paid the larger plan is the tenant's.
+    pub fn new(revision: u64, subscriptions: &[PaidSubscription], catalog: &Catalog) -> Self {
+        let gives = |subscription: &PaidSubscription| {
+            (weight(subscription), candidates(subscription, catalog), subscription.created)
+        };
+        let best = subscriptions.iter().max_by_key(|subscription| gives(subscription));
         Self { revision, paid: best.and_then(paid) }
     }
+
+    /// Whether a plan is paid for, or owed.
+    pub fn holds_plan(&self) -> bool {
+        self.paid.as_ref().is_some_and(|paid| paid.status.holds_plan())
+    }
+}
+
+/// Those whose plan somebody pays for; more than one is one too many.
+pub fn holding(subscriptions: &[PaidSubscription]) -> Vec<&PaidSubscription> {
+    let holds = |subscription: &&PaidSubscription| SubscriptionStatus::of(&subscription.status).holds_plan();
+    subscriptions.iter().filter(holds).collect()
+}
+
+/// What its plan takes a period.
+fn candidates(subscription: &PaidSubscription, catalog: &Catalog) -> u64 {
+    let offers = subscription.items.iter().filter_map(|item| catalog.by_price(&item.price));
+    offers.map(|offer| offer.terms.monthly_limit.map_or(u64::MAX, u64::from)).max().unwrap_or_default()
 }
 
 fn weight(subscription: &PaidSubscription) -> u8 {

@@ -23,7 +23,7 @@ use crate::{
     catalog::{Catalog, FREE},
     db::Scope,
     error::CommandError,
-    payments::Said,
+    payments::{Said, holding, subscriptions_of},
     ports::{PaidSubscription, Payments, PaymentsError},
     store::Log,
     upcast::upcast,
@@ -77,23 +77,37 @@ pub struct PeriodChecked {
 pub struct TenantChecked {
     pub tenant: TenantId,
     pub customer: Option<String>,
+    /// It was deleted there. Of whoever pays nothing that is no fault.
+    pub customer_is_gone: bool,
     pub periods: Vec<PeriodChecked>,
     /// In what the subscription there is another than the one that is known here.
     pub differences: Vec<String>,
     /// Work and notices that may still change that.
     pub waiting: u64,
+    /// What no notice changes and a person has to put right there, with what to do.
+    pub faults: Vec<String>,
     /// Why it could not be looked at, or not at all of it.
     pub unknown: Option<String>,
 }
 
 impl TenantChecked {
     fn of(tenant: TenantId) -> Self {
-        Self { tenant, customer: None, periods: vec![], differences: vec![], waiting: 0, unknown: None }
+        Self {
+            tenant,
+            customer: None,
+            customer_is_gone: false,
+            periods: vec![],
+            differences: vec![],
+            waiting: 0,
+            faults: vec![],
+            unknown: None,
+        }
     }
 
     /// The worst of all that was compared.
     pub fn verdict(&self) -> Verdict {
         let subscription = match (self.differences.is_empty(), self.waiting) {
+            _ if !self.faults.is_empty() => Verdict::Drift,
             (true, _) => Verdict::Ok,
             (false, 0) => Verdict::Drift,
             (false, _) => Verdict::OnItsWay,
@@ -215,10 +229,35 @@ impl Sides<'_> {
             return Ok(());
         };
         checked.customer = Some(customer.clone());
+        checked.customer_is_gone = self.payments.is_gone(customer).await?;
+        if checked.customer_is_gone && (subscription.paid.is_some() || subscription.plan.included.is_some()) {
+            checked.faults.push(format!(
+                "{customer} is deleted at the payment provider, and nobody pays for the plan {}; link another by \
+                 `starscreen admin link-customer EMAIL CUSTOMER --replace --reason TEXT`, or give another plan",
+                subscription.plan.code
+            ));
+        }
         for period in periods.into_iter().filter(|period| period.end > anchor && period.start <= now) {
-            self.check_usage(checked, customer, &subscription, period, now).await?;
+            self.check_usage(checked, &subscription, period, now).await?;
         }
         self.check_subscription(checked, customer).await
+    }
+
+    /// Of the linked customer and those before it. One that is gone has none that could be asked for.
+    async fn recorded_usage(
+        &self,
+        subscription: &Subscription,
+        (from, to): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Result<i64, PaymentsError> {
+        let mut recorded = 0_i64;
+        for customer in subscription.customer.iter().chain(&subscription.former_customers) {
+            match self.payments.recorded_usage(customer, from, to).await {
+                Ok(theirs) => recorded = recorded.saturating_add(theirs),
+                Err(PaymentsError::CustomerGone) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(recorded)
     }
 
     async fn metered(&self, tenant: TenantId, periods: &[Period]) -> Result<i64, CommandError> {
@@ -234,7 +273,6 @@ impl Sides<'_> {
     async fn check_usage(
         &self,
         checked: &mut TenantChecked,
-        customer: &str,
         subscription: &Subscription,
         period: Period,
         now: DateTime<Utc>,
@@ -251,7 +289,7 @@ impl Sides<'_> {
             return Ok(());
         }
         let (from, to) = (minute(period.start), minute(period.end).min(minute(now) + TimeDelta::minutes(1)));
-        let theirs = self.payments.recorded_usage(customer, from, to).await?;
+        let theirs = self.recorded_usage(subscription, (from, to)).await?;
         for _ in 0..AT_MOST {
             let metered = self.metered(tenant, &of_ledger).await?;
             let mut entries = vec![];
@@ -302,13 +340,17 @@ impl Sides<'_> {
     async fn check_subscription(&self, checked: &mut TenantChecked, customer: &str) -> Result<(), Failure> {
         let tenant = checked.tenant;
         for _ in 0..AT_MOST {
-            let revision = self.bus.read::<Subscription>(tenant, tenant).await?.revision;
-            let theirs = self.payments.subscriptions(customer).await?;
+            let before = self.bus.read::<Subscription>(tenant, tenant).await?;
+            let theirs = match subscriptions_of(self.payments, &before, customer).await {
+                Err(PaymentsError::CustomerGone) => vec![],
+                theirs => theirs?,
+            };
             let ours = self.bus.read::<Subscription>(tenant, tenant).await?;
-            if ours.revision != revision {
+            if ours.revision != before.revision {
                 continue;
             }
             checked.differences = differences(&ours, &theirs, self.catalog);
+            checked.faults.extend(paid_twice(customer, &theirs, self.catalog));
             if !checked.differences.is_empty() {
                 let told = self.unsent(tenant).await?;
                 let is_metered = |task: &&Task| matches!(task, Task::MeterOverage { .. } | Task::MeterAgain { .. });
@@ -382,7 +424,7 @@ fn compare(
 
 /// In words, ours first.
 fn differences(ours: &Subscription, theirs: &[PaidSubscription], catalog: &Catalog) -> Vec<String> {
-    let there = Said::new(ours.revision, theirs).paid.filter(|paid| !paid.status.is_over());
+    let there = Said::new(ours.revision, theirs, catalog).paid.filter(|paid| !paid.status.is_over());
     let mut told = vec![];
     match (&ours.paid, &there) {
         (None, None) => return told,
@@ -410,6 +452,18 @@ fn differing(here: &Paid, there: &Paid) -> Vec<String> {
     ];
     let differs = compared.into_iter().filter(|(_, here, there)| here != there);
     differs.map(|(what, here, there)| format!("{what} is {here} here, {there} there")).collect()
+}
+
+/// More subscriptions than one hold a plan, as after two hosted pages that were paid at once.
+fn paid_twice(customer: &str, theirs: &[PaidSubscription], catalog: &Catalog) -> Option<String> {
+    let holding = holding(theirs);
+    let counts = Said::new(0, theirs, catalog).paid.filter(|_| holding.len() > 1)?.id;
+    let others: Vec<&str> = holding.iter().map(|held| held.id.as_str()).filter(|id| *id != counts).collect();
+    let (number, others) = (holding.len(), others.join(", "));
+    Some(format!(
+        "{customer} pays for {number} subscriptions there: {counts} counts here; cancel {others} at the payment \
+         provider and pay back what was charged for it"
+    ))
 }
 
 /// Whether what is paid for there is another plan than the one in force here.
@@ -548,7 +602,7 @@ mod tests {
     }
 
     fn here(plan: PlanTerms, paid: Option<&PaidSubscription>) -> Subscription {
-        let paid = paid.and_then(|paid| Said::new(0, std::slice::from_ref(paid)).paid);
+        let paid = paid.and_then(|paid| Said::new(0, std::slice::from_ref(paid), &catalog()).paid);
         Subscription { plan, paid, status: SubscriptionStatus::Active, ..Subscription::default() }
     }
 
@@ -566,6 +620,37 @@ mod tests {
         assert_eq!(told(&here(plan("free", None), None), &[ended]), [""; 0]);
         let former = subscription("sub_1", "price_former", "active");
         assert_eq!(told(&here(plan("small", None), Some(&former)), &[former]), [""; 0], "prices go out of sale");
+    }
+
+    #[test]
+    fn of_several_that_are_paid_the_larger_plan_counts_and_the_others_are_named() {
+        let (small, large) = (("price_small", 5), ("price_large", 50));
+        let mut catalog = catalog();
+        for (offer, (_, limit)) in catalog.offers.iter_mut().zip([small, large]) {
+            offer.terms.monthly_limit = Some(limit);
+        }
+        let first = subscription("sub_1", "price_large", "active");
+        let second = PaidSubscription { created: at("02T00:00:00"), ..subscription("sub_2", "price_small", "active") };
+        let over = subscription("sub_3", "price_large", "canceled");
+        let all = [second.clone(), first.clone(), over.clone()];
+        assert_eq!(Said::new(0, &all, &catalog).paid.unwrap().id, "sub_1");
+        let told = paid_twice("cus_1", &all, &catalog).unwrap();
+        assert!(told.starts_with("cus_1 pays for 2 subscriptions there: sub_1 counts here; cancel sub_2 at"), "{told}");
+        assert_eq!(paid_twice("cus_1", &[first.clone(), over.clone()], &catalog), None);
+        assert_eq!(paid_twice("cus_1", &[over], &catalog), None);
+        let owed = PaidSubscription { status: "past_due".to_owned(), ..first };
+        assert_eq!(
+            Said::new(0, &[owed, second], &catalog).paid.unwrap().id,
+            "sub_2",
+            "what is paid before what is owed"
+        );
+        let checked = TenantChecked {
+            waiting: 1,
+            faults: vec![String::new()],
+            differences: vec![String::new()],
+            ..TenantChecked::of(TenantId::default())
+        };
+        assert_eq!(checked.verdict(), Verdict::Drift, "no notice heals it");
     }
 
     #[test]

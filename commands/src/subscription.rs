@@ -73,6 +73,9 @@ pub struct Changed {
     pub plan: PlanTerms,
     /// `None`: it was changed at once, or nothing was to be changed.
     pub scheduled: Option<Scheduled>,
+    /// Of the decision; 0 in answers that were stored without it.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 /// Takes a paying tenant to another plan: at once when it takes more candidates, with the next period when it takes
@@ -135,7 +138,7 @@ pub async fn cancel(bus: &Bus, context: Context, free: PlanTerms) -> Result<Comm
 
 async fn changed(unit: &mut Unit) -> Result<Changed, CommandError> {
     let after = unit.state::<Subscription>(unit.tenant()).await?;
-    Ok(Changed { plan: after.plan, scheduled: after.scheduled })
+    Ok(Changed { plan: after.plan, scheduled: after.scheduled, revision: after.decided })
 }
 
 /// Lets what was scheduled and is due come into force.

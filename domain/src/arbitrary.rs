@@ -137,8 +137,8 @@ fn candidate() -> impl Strategy<Value = CandidateEvent> {
 fn subscription() -> impl Strategy<Value = SubscriptionEvent> {
     prop_oneof![
         (plan(), moment()).prop_map(|(plan, anchor)| SubscriptionEvent::SubscriptionStarted { plan, anchor }),
-        (text(), plan(), text(), any::<bool>()).prop_map(|(from, plan, reason, by_provider)| {
-            SubscriptionEvent::PlanChanged { from, plan, reason, by_provider }
+        (text(), plan(), text(), any::<[bool; 2]>()).prop_map(|(from, plan, reason, [by_provider, declined])| {
+            SubscriptionEvent::PlanChanged { from, plan, reason, by_provider, declined }
         }),
         (plan(), moment(), text(), any::<bool>()).prop_map(|(plan, effective_at, reason, by_provider)| {
             SubscriptionEvent::PlanChangeScheduled { plan, effective_at, reason, by_provider }
@@ -146,6 +146,11 @@ fn subscription() -> impl Strategy<Value = SubscriptionEvent> {
         (text(), any::<bool>())
             .prop_map(|(reason, by_provider)| SubscriptionEvent::PlanChangeWithdrawn { reason, by_provider }),
         text().prop_map(|customer| SubscriptionEvent::CustomerLinked { customer }),
+        (text(), text(), text()).prop_map(|(former, customer, reason)| SubscriptionEvent::CustomerReplaced {
+            former,
+            customer,
+            reason
+        }),
         (any::<u128>(), plan(), text(), text()).prop_map(|(order, plan, price, payment_method)| {
             SubscriptionEvent::PlanOrdered { order: Uuid::from_u128(order), plan, price, payment_method }
         }),

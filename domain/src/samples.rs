@@ -160,6 +160,7 @@ fn every_optional_field_has_a_sample_without_it() {
     lacking("PlanChanged.v1.minimal.json", "/plan/price");
     lacking("PlanChanged.v1.by_provider.json", "/plan/price/overage");
     lacking("PlanChanged.v1.minimal.json", "/by_provider");
+    lacking("PlanChanged.v1.minimal.json", "/declined");
     lacking("PlanChangeScheduled.v1.minimal.json", "/by_provider");
     lacking("OrderDeclined.v1.minimal.json", "/code");
     lacking("ProviderStateRecorded.v1.minimal.json", "/paid");

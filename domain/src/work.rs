@@ -191,7 +191,9 @@ pub fn asked_by(subject: Uuid, event: &Event, at: DateTime<Utc>) -> Vec<Asked> {
             SubscriptionEvent::PlanChanged { by_provider: false, .. }
             | SubscriptionEvent::PlanChangeWithdrawn { by_provider: false, .. } => Task::InformProvider,
             SubscriptionEvent::PlanOrdered { .. } => Task::PlaceOrder,
-            SubscriptionEvent::CustomerLinked { .. } | SubscriptionEvent::ProviderStateRecorded { .. } => {
+            SubscriptionEvent::CustomerLinked { .. }
+            | SubscriptionEvent::CustomerReplaced { .. }
+            | SubscriptionEvent::ProviderStateRecorded { .. } => {
                 due = Some(daily_turn(subject, at + QUIET_FOR));
                 Task::FollowDaily
             }

@@ -156,6 +156,12 @@ enum AdminCommand {
         email: String,
         /// Such as `cus_NffrFeUfNV2Hib`
         customer: String,
+        /// In the place of the customer that is linked, as when that was deleted at Stripe
+        #[arg(long, requires = "reason")]
+        replace: bool,
+        /// Kept with the replacement
+        #[arg(long, requires = "replace")]
+        reason: Option<String>,
     },
 }
 
@@ -255,8 +261,9 @@ async fn dispatch(
         Some(Command::Admin { command: AdminCommand::ResetUsage { email, reason } }) => {
             operator::correct_usage(&settings, &email, Correction::Reset, reason).await?;
         }
-        Some(Command::Admin { command: AdminCommand::LinkCustomer { email, customer } }) => {
-            operator::link_customer(&settings, &email, &customer).await?;
+        Some(Command::Admin { command: AdminCommand::LinkCustomer { email, customer, replace, reason } }) => {
+            let reason = reason.filter(|_| replace);
+            operator::customer::link(&settings, &email, &customer, reason).await?;
         }
         Some(Command::Billing { command }) => return Ok(operator::billing::run(&settings, command).await?),
         Some(Command::Rebuild(RebuildArgs { name, batch, diff, .. })) => {

@@ -88,6 +88,9 @@ fn tell(checked: &TenantChecked) {
             "the subscription differs from what the payment provider has"
         );
     }
+    for fault in &checked.faults {
+        tracing::error!(tenant.id = %checked.tenant, fault, "something at the payment provider needs a person");
+    }
     if let (Some(reason), Some(_)) = (&checked.unknown, &checked.customer) {
         tracing::warn!(tenant.id = %checked.tenant, reason, "it cannot be told whether the payment provider agrees");
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 use starscreen::outbound::stripe::{Checked, StripeOptions, StripePayments, VERSION};
-use starscreen_commands::ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Prices};
-use starscreen_domain::{EventId, TenantId};
+use starscreen_commands::ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Preview, Prices};
+use starscreen_domain::{EventId, TenantId, period::Period};
 use starscreen_tests::{DECLINED_CARD, FAILING_CARD, GOOD_CARD, STRIPE_KEY, StripeFault, StripePrice, StripeServer};
 use uuid::Uuid;
 
@@ -53,7 +53,7 @@ impl Stripe {
 
     async fn order(&self, prices: Prices) -> Order {
         let (tenant, customer) = self.customer().await;
-        Order { tenant, customer, prices, first_period_ends: self.server.now() + TimeDelta::days(10) }
+        Order { tenant, customer, prices, anchor: self.server.now() + TimeDelta::days(10) }
     }
 
     async fn subscribed(&self, prices: Prices) -> PaidSubscription {
@@ -125,7 +125,7 @@ async fn a_subscription_is_paid_at_once_and_in_step_with_our_periods() {
     let subscription = stripe.payments.subscribe(&order, GOOD_CARD, Uuid::now_v7()).await.unwrap();
     assert_eq!(subscription.status, "active");
     assert_eq!(prices_of(&subscription), [(LARGE, false), (USAGE, true)]);
-    assert_eq!(subscription.period_end, Some(order.first_period_ends));
+    assert_eq!(subscription.period_end.map(|end| end.timestamp()), Some(order.anchor.timestamp()));
     assert_eq!(stripe.payments.subscriptions(&order.customer).await.unwrap(), [subscription]);
     let there = stripe.server.subscriptions_of(&order.customer);
     assert_eq!(there[0]["metadata"]["tenant_id"], order.tenant.to_string());
@@ -135,6 +135,29 @@ async fn a_subscription_is_paid_at_once_and_in_step_with_our_periods() {
     let customer = stripe.server.by_hand("GET", &format!("/v1/customers/{}", order.customer), "");
     let default = customer["invoice_settings"]["default_payment_method"].as_str().unwrap();
     assert_ne!(default, GOOD_CARD, "the method that was attached has an id of its own");
+}
+
+/// From the first purchase on, in every month of two years, whichever way it was bought.
+#[tokio::test]
+async fn months_at_stripe_begin_with_ours_though_some_are_short() {
+    for day in 28..=31 {
+        let stripe = Stripe::start();
+        let january = NaiveDate::from_ymd_opt(stripe.server.now().year() + 1, 1, day).unwrap();
+        let anchor = january.and_hms_opt(23, 59, 58).unwrap().and_utc();
+        stripe.server.advance_to(anchor + TimeDelta::days(7)); // its period ends in February
+        let by_card = Order { anchor, ..stripe.order(base(SMALL)).await };
+        stripe.payments.subscribe(&by_card, GOOD_CARD, Uuid::now_v7()).await.unwrap();
+        let by_page = Order { anchor, ..stripe.order(base(SMALL)).await };
+        stripe.server.complete_checkout(&stripe.payments.checkout(&by_page, Uuid::now_v7()).await.unwrap());
+        for _ in 0..24 {
+            let ours = Period::holding(anchor, stripe.server.now());
+            for order in [&by_card, &by_page] {
+                let theirs = stripe.payments.subscriptions(&order.customer).await.unwrap().remove(0);
+                assert_eq!(theirs.period_end, Some(ours.end), "of the {day}th, after {}", ours.start);
+            }
+            stripe.server.advance_to(ours.end + TimeDelta::hours(1));
+        }
+    }
 }
 
 #[tokio::test]
@@ -252,6 +275,15 @@ async fn a_preview_says_what_the_change_will_cost_and_changes_nothing() {
     let preview = stripe.payments.preview(&subscription, &with_usage(LARGE)).await.unwrap();
     assert_eq!((preview.currency.as_str(), preview.lines.len()), ("usd", 2));
     assert_eq!(preview.lines.iter().map(|line| line.amount).sum::<i64>(), preview.amount_due);
+    stripe.server.set_page_size(1);
+    let in_pages = stripe.payments.preview(&subscription, &with_usage(LARGE)).await.unwrap();
+    let described = |preview: &Preview| preview.lines.iter().map(|line| line.description.clone()).collect::<Vec<_>>();
+    assert_eq!(described(&in_pages), described(&preview), "the first page is not all");
+    stripe.server.fail("/v1/invoices/upcoming", &[StripeFault::Status(404)]);
+    let cut = stripe.payments.preview(&subscription, &with_usage(LARGE)).await.unwrap();
+    assert_eq!(described(&cut), [described(&preview)[0].as_str(), "Further items"]);
+    assert_eq!(cut.lines.iter().map(|line| line.amount).sum::<i64>(), cut.amount_due);
+    stripe.server.set_page_size(100);
     assert_eq!(
         stripe.payments.subscriptions(&subscription.customer).await.unwrap(),
         std::slice::from_ref(&subscription)
@@ -281,7 +313,7 @@ async fn a_subscription_ends_with_its_paid_time_or_at_once() {
         tenant: TenantId(Uuid::now_v7()),
         customer: customer.to_owned(),
         prices: with_usage(LARGE),
-        first_period_ends: stripe.server.now() + TimeDelta::days(10),
+        anchor: stripe.server.now() + TimeDelta::days(10),
     };
     let second = stripe.payments.subscribe(&order, GOOD_CARD, Uuid::now_v7()).await.unwrap();
     let used =
@@ -314,15 +346,27 @@ async fn a_hosted_page_sells_what_was_ordered() {
     stripe.server.complete_checkout(&page);
     let subscription = stripe.payments.subscriptions(&order.customer).await.unwrap().remove(0);
     assert_eq!(prices_of(&subscription), [(LARGE, false), (USAGE, true)]);
-    assert_eq!(subscription.period_end, Some(order.first_period_ends));
+    assert_eq!(subscription.period_end.map(|end| end.timestamp()), Some(order.anchor.timestamp()));
     assert_eq!(
         stripe.server.subscriptions_of(&order.customer)[0]["metadata"],
         json!({"tenant_id": order.tenant.to_string()})
     );
     let portal = stripe.payments.portal(&order.customer).await.unwrap();
     assert!(portal.starts_with("https://billing.stripe.com/"), "{portal}");
-    let unknown = stripe.payments.portal("cus_unknown").await.unwrap_err();
-    assert_eq!(declined(&unknown).0, Some("resource_missing"));
+    let gone = stripe.customer().await.1;
+    assert!(!stripe.payments.is_gone(&gone).await.unwrap());
+    stripe.server.by_hand("DELETE", &format!("/v1/customers/{gone}"), "");
+    for customer in [gone, "cus_unknown".to_owned()] {
+        assert!(stripe.payments.is_gone(&customer).await.unwrap());
+        let order = Order { customer: customer.clone(), ..order.clone() };
+        for refused in [
+            stripe.payments.portal(&customer).await.unwrap_err(),
+            stripe.payments.checkout(&order, Uuid::now_v7()).await.unwrap_err(),
+            stripe.payments.subscribe(&order, GOOD_CARD, Uuid::now_v7()).await.unwrap_err(),
+        ] {
+            assert!(matches!(refused, PaymentsError::CustomerGone), "{refused}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -357,7 +401,7 @@ async fn usage_counts_once_for_each_entry_of_our_ledger() {
     let too_old = stripe.payments.record_usage(&entry(1, now - TimeDelta::days(36))).await.unwrap_err();
     assert!(declined(&too_old).1.contains("timestamp"), "{too_old}");
     let of_nobody = MeteredUsage { customer: "cus_unknown".to_owned(), ..entry(1, now) };
-    assert!(matches!(stripe.payments.record_usage(&of_nobody).await, Err(PaymentsError::Declined { .. })));
+    assert!(matches!(stripe.payments.record_usage(&of_nobody).await, Err(PaymentsError::CustomerGone)));
 }
 
 #[tokio::test]
@@ -386,7 +430,7 @@ async fn a_list_is_read_to_its_end_the_newest_first() {
     let order = stripe.order(base(SMALL)).await;
     let mut made = Vec::new();
     for _ in 0..5 {
-        let order = Order { first_period_ends: stripe.server.now() + TimeDelta::days(10), ..order.clone() };
+        let order = Order { anchor: stripe.server.now() + TimeDelta::days(10), ..order.clone() };
         made.push(stripe.payments.subscribe(&order, GOOD_CARD, Uuid::now_v7()).await.unwrap().id);
         stripe.server.advance_to(stripe.server.now() + TimeDelta::hours(1));
     }

@@ -184,6 +184,10 @@ impl Payments for ScriptedPayments {
         if state.is_down { Err(unavailable()) } else { Ok(state.customers.get(customer).copied()) }
     }
 
+    async fn is_gone(&self, _: &str) -> Result<bool, PaymentsError> {
+        if self.state().is_down { Err(unavailable()) } else { Ok(false) }
+    }
+
     async fn subscriptions(&self, customer: &str) -> Result<Vec<PaidSubscription>, PaymentsError> {
         let state = self.state();
         let own = state.subscriptions.iter().rev().filter(|subscription| subscription.customer == customer);
@@ -227,6 +231,10 @@ impl Payments for ScriptedPayments {
 
     async fn checkout(&self, order: &Order, _: Uuid) -> Result<String, PaymentsError> {
         Ok(format!("https://pay.example/{}", order.customer))
+    }
+
+    async fn close_checkouts(&self, _: &str) -> Result<(), PaymentsError> {
+        if self.state().is_down { Err(unavailable()) } else { Ok(()) }
     }
 
     async fn portal(&self, customer: &str) -> Result<String, PaymentsError> {

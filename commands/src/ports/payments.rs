@@ -23,6 +23,9 @@ pub trait Payments: Send + Sync {
     /// The tenant in the metadata of a customer; `None`: it is deleted, unknown, or none of ours.
     async fn tenant_of(&self, customer: &str) -> Result<Option<TenantId>, PaymentsError>;
 
+    /// Whether the customer was deleted there, or never was one of this account's.
+    async fn is_gone(&self, customer: &str) -> Result<bool, PaymentsError>;
+
     /// All subscriptions of the customer, ended ones too, the newest first.
     async fn subscriptions(&self, customer: &str) -> Result<Vec<PaidSubscription>, PaymentsError>;
 
@@ -58,6 +61,10 @@ pub trait Payments: Send + Sync {
     /// Address of a hosted page where the order can be paid.
     async fn checkout(&self, order: &Order, key: Uuid) -> Result<String, PaymentsError>;
 
+    /// Closes the pages of [`Payments::checkout`] that the customer can still pay on. What is just being paid there is
+    /// left to be: it shows in [`Payments::subscriptions`] afterwards.
+    async fn close_checkouts(&self, customer: &str) -> Result<(), PaymentsError>;
+
     /// Address of a hosted page where the customer sees invoices and payment methods.
     async fn portal(&self, customer: &str) -> Result<String, PaymentsError>;
 
@@ -90,8 +97,9 @@ pub struct Order {
     pub tenant: TenantId,
     pub customer: String,
     pub prices: Prices,
-    /// The provider's months then end with ours.
-    pub first_period_ends: DateTime<Utc>,
+    /// What our periods are counted from. The provider's begin with ours: on its day of the month and at its time, in UTC,
+    /// and on the last day of a month that is too short.
+    pub anchor: DateTime<Utc>,
 }
 
 /// A subscription as the provider has it.
@@ -148,6 +156,9 @@ pub enum PaymentsError {
     /// It refuses for a reason that only an operator mends: a bad key, a missing permission, an unknown price.
     #[error("the payment provider refuses to work: {reason}")]
     Refused { reason: String },
+    /// The customer was deleted there, or is none of this account's. An operator links another.
+    #[error("the payment provider does not have this customer, or not any more")]
+    CustomerGone,
     /// It refuses this call: a declined card, an unknown payment method.
     #[error("the payment provider declines: {reason}")]
     Declined {

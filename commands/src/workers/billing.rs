@@ -44,7 +44,10 @@ impl From<PaymentsError> for WorkError {
                 Self::Again { reason, after: retry_after, budget: Budget::Time }
             }
             PaymentsError::Refused { .. } => Self::Refused { reason },
-            PaymentsError::Declined { .. } => Self::Again { reason, after: None, budget: Budget::Tries },
+            // An operator links another customer, and then it can be done.
+            PaymentsError::Declined { .. } | PaymentsError::CustomerGone => {
+                Self::Again { reason, after: None, budget: Budget::Tries }
+            }
         }
     }
 }
@@ -64,7 +67,8 @@ impl Workers {
             return self.done(item).await; // whoever pays nothing has nothing to be changed there
         };
         let payments = self.payments()?;
-        let all = payments.subscriptions(customer).await.map_err(|error| trouble(item, error))?;
+        let all = payments::subscriptions_of(payments.as_ref(), &subscription, customer).await;
+        let all = all.map_err(|error| trouble(item, error))?;
         let living: Vec<_> = all.into_iter().filter(|theirs| !is_over(theirs)).collect();
         let revision = subscription.revision;
         let brought = match living.iter().find(|theirs| theirs.id == paid.id) {
@@ -154,6 +158,11 @@ impl Workers {
                 self.has_answered(item.task.lane()).await;
                 return self.decline(item, order.id, code.as_deref(), &reason).await;
             }
+            Err(OrderTrouble::Payments(PaymentsError::CustomerGone)) => {
+                self.has_answered(item.task.lane()).await;
+                let (code, reason) = (payments::CUSTOMER_GONE, payments::CUSTOMER_GONE_SENTENCE);
+                return self.decline(item, order.id, Some(code), reason).await;
+            }
             // Nobody expects a charge hours later.
             Err(OrderTrouble::Payments(PaymentsError::Unavailable { .. }))
                 if Utc::now() - item.asked_at > ORDER_LASTS =>
@@ -178,11 +187,12 @@ impl Workers {
         payments: &dyn Payments,
     ) -> Result<(), OrderTrouble> {
         let customer = self.customer_of(item, subscription, payments).await?;
-        let all = payments.subscriptions(&customer).await?;
-        let is_there = Said::new(0, &all).paid.is_some_and(|paid| paid.status.holds_plan());
-        if !is_there {
-            let first_period_ends = subscription.period(Utc::now()).map_err(CommandError::from)?.end;
-            let call = Order { tenant: item.tenant, customer: customer.clone(), prices, first_period_ends };
+        // Before it is looked what is there, so that nothing is paid on a page in between.
+        payments.close_checkouts(&customer).await?;
+        let all = payments::subscriptions_of(payments, subscription, &customer).await?;
+        if payments::holding(&all).is_empty() {
+            let anchor = subscription.anchor.ok_or(SubscriptionError::NotStarted).map_err(CommandError::from)?;
+            let call = Order { tenant: item.tenant, customer: customer.clone(), prices, anchor };
             let key = Uuid::new_v5(&order.id, b"subscribe");
             payments.subscribe(&call, &order.payment_method, key).await?;
         }
@@ -276,6 +286,19 @@ impl Workers {
         Ok(customer)
     }
 
+    /// Who has a plan is not to pay for it once more on a page that is still open. What is paid counts all the same
+    /// where that is refused.
+    async fn close_checkouts(&self, item: &Claimed, customer: &str) -> Result<(), WorkError> {
+        match self.payments()?.close_checkouts(customer).await {
+            Err(error @ PaymentsError::Unavailable { .. }) => Err(trouble(item, error)),
+            Err(error) => {
+                tracing::warn!(error = %error, "checkout pages that are still open could not be closed");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
     /// Asks how the customer's subscriptions stand and records it, again until nothing is new: what was true while an
     /// answer was on its way may be over. Says whether anything was new.
     pub(super) async fn follow(&self, item: &Claimed, tenant: TenantId, customer: &str) -> Result<bool, WorkError> {
@@ -283,9 +306,14 @@ impl Workers {
         let payments = self.payments()?;
         let mut was_new = false;
         for _ in 0..AT_MOST {
-            let revision = self.bus.read::<Subscription>(tenant, tenant).await?.revision;
-            let all = payments.subscriptions(customer).await.map_err(|error| trouble(item, error))?;
-            let said = Said::new(revision, &all);
+            let before = self.bus.read::<Subscription>(tenant, tenant).await?;
+            let all = payments::subscriptions_of(payments.as_ref(), &before, customer).await;
+            let all = all.map_err(|error| trouble(item, error))?;
+            let said = Said::new(before.revision, &all, &self.ports.catalog);
+            if said.holds_plan() && before.require_paid().is_err() {
+                self.close_checkouts(item, before.customer.as_deref().unwrap_or(customer)).await?;
+            }
+            tell_of_several(customer, &all);
             let (catalog, customer) = (Arc::clone(&self.ports.catalog), customer.to_owned());
             let context = Context { tenant, actor: Actor::Stripe, at: Utc::now(), ..on_behalf_of(item) };
             let committed = self.bus.commit(context.in_turn(), move |unit| {
@@ -305,6 +333,19 @@ impl Workers {
         }
         let reason = "the subscription changes all the time".to_owned();
         Err(WorkError::Again { reason, after: None, budget: Budget::Time })
+    }
+}
+
+/// Nothing is put right: which of them is to go, and what is paid back, is for a person to say.
+fn tell_of_several(customer: &str, all: &[PaidSubscription]) {
+    let holding: Vec<&str> = payments::holding(all).into_iter().map(|held| held.id.as_str()).collect();
+    if holding.len() > 1 {
+        let subscriptions = holding.join(", ");
+        tracing::error!(
+            stripe.customer = customer,
+            stripe.subscriptions = subscriptions,
+            "a customer pays for several subscriptions; end all but one at the payment provider"
+        );
     }
 }
 

@@ -1,11 +1,11 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{
-    ApplyScheduledChange, ChangePlan, DeclineOrder, DeclinePlanChange, LinkCustomer, NoteProviderInformed, OrderPlan,
-    Paid, PlanTerms, RecordProviderState, SchedulePlanChange, Scheduled, StartSubscription, SubscriptionCommand,
-    SubscriptionEvent, SubscriptionStatus, WithdrawPlanChange,
+    ApplyScheduledChange, ChangePlan, DeclineOrder, DeclinePlanChange, Declined, LinkCustomer, NoteProviderInformed,
+    Order, OrderOutcome, OrderPlan, Paid, PlanTerms, RecordProviderState, ReplaceCustomer, SchedulePlanChange,
+    Scheduled, StartSubscription, SubscriptionCommand, SubscriptionError, SubscriptionEvent, SubscriptionStatus,
+    WithdrawPlanChange,
 };
 use crate::period::Period;
 
@@ -13,44 +13,6 @@ type Decision = Result<Vec<SubscriptionEvent>, SubscriptionError>;
 
 const ENDED: &str = "the paid subscription has ended";
 const CHANGED_THERE: &str = "changed at the payment provider";
-
-/// A broken rule. The caller's fault, so never a 5xx.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SubscriptionError {
-    #[error("the subscription has already started")]
-    AlreadyStarted,
-    #[error("there is no subscription")]
-    NotStarted,
-    /// Clients of the former API know this sentence.
-    #[error("Subscription is {0}. Please update your payment method.")]
-    NotInGoodStanding(&'static str),
-    #[error("No active subscription found")]
-    NothingPaid,
-    #[error("another customer of the payment provider is linked already")]
-    OtherCustomerLinked,
-    #[error("an order is being carried out; try again in a moment")]
-    OrderPending,
-    /// It was asked before the last change here, so its answer may be older than that.
-    #[error("the provider's answer is older than what was decided since")]
-    Outdated,
-}
-
-/// An order and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
-    pub id: Uuid,
-    pub plan: PlanTerms,
-    pub price: String,
-    pub payment_method: String,
-    pub outcome: OrderOutcome,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OrderOutcome {
-    Pending,
-    Accepted,
-    Declined { code: Option<String>, reason: String },
-}
 
 /// What rules need to know of one subscription.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -62,12 +24,17 @@ pub struct Subscription {
     pub scheduled: Option<Scheduled>,
     /// The payment provider's id of the tenant.
     pub customer: Option<String>,
+    /// Those that another one took the place of. What they have still counts.
+    pub former_customers: Vec<String>,
     pub paid: Option<Paid>,
     pub order: Option<Order>,
     /// Something was decided that the payment provider has not been told.
     pub untold: bool,
     /// Revision of the last decision of ours that concerns the provider.
     pub decided: u64,
+    /// Of the first one that it was told together with that.
+    pub untold_since: u64,
+    pub declined: Vec<Declined>,
     /// The plan that the provider's price stands for.
     pub told: Option<PlanTerms>,
     /// The plan that is paid for now.
@@ -95,6 +62,7 @@ impl Subscription {
             SubscriptionCommand::WithdrawPlanChange(command) => Ok(self.withdraw(command)),
             SubscriptionCommand::ApplyScheduledChange(command) => Ok(self.apply_scheduled(&command)),
             SubscriptionCommand::LinkCustomer(command) => self.link_customer(command),
+            SubscriptionCommand::ReplaceCustomer(command) => self.replace_customer(command),
             SubscriptionCommand::OrderPlan(command) => self.order_plan(command),
             SubscriptionCommand::DeclineOrder(command) => Ok(self.decline_order(command)),
             SubscriptionCommand::NoteProviderInformed(command) => Ok(self.note_informed(command)),
@@ -148,6 +116,11 @@ impl Subscription {
         self.paid.as_ref().filter(|paid| paid.status.holds_plan()).ok_or(SubscriptionError::NothingPaid)
     }
 
+    /// What became of the decision of this revision, when it could not be paid.
+    pub fn declined(&self, revision: u64) -> Option<&Declined> {
+        self.declined.iter().find(|declined| (declined.first..=declined.last).contains(&revision))
+    }
+
     fn start(&self, command: StartSubscription) -> Decision {
         if self.anchor.is_some() {
             return Err(SubscriptionError::AlreadyStarted);
@@ -165,7 +138,7 @@ impl Subscription {
     }
 
     fn changed(&self, plan: PlanTerms, reason: String, by_provider: bool) -> SubscriptionEvent {
-        SubscriptionEvent::PlanChanged { from: self.plan.code.clone(), plan, reason, by_provider }
+        SubscriptionEvent::PlanChanged { from: self.plan.code.clone(), plan, reason, by_provider, declined: false }
     }
 
     fn schedule(&self, command: SchedulePlanChange) -> Vec<SubscriptionEvent> {
@@ -198,16 +171,32 @@ impl Subscription {
     fn link_customer(&self, LinkCustomer { customer }: LinkCustomer) -> Decision {
         match &self.customer {
             None => Ok(vec![SubscriptionEvent::CustomerLinked { customer }]),
-            Some(linked) if *linked == customer => Ok(vec![]),
+            Some(linked) if *linked == customer || self.former_customers.contains(&customer) => Ok(vec![]),
             Some(_) => Err(SubscriptionError::OtherCustomerLinked),
         }
     }
 
+    fn replace_customer(&self, ReplaceCustomer { customer, reason }: ReplaceCustomer) -> Decision {
+        let former = match &self.customer {
+            None => return self.link_customer(LinkCustomer { customer }),
+            Some(linked) if *linked == customer => return Ok(vec![]),
+            Some(linked) => linked.clone(),
+        };
+        self.require_no_pending_order()?;
+        if let Some(paid) = &self.paid {
+            return Err(SubscriptionError::StillPaid(paid.id.clone()));
+        }
+        Ok(vec![SubscriptionEvent::CustomerReplaced { former, customer, reason }])
+    }
+
+    fn require_no_pending_order(&self) -> Result<(), SubscriptionError> {
+        let is_pending = self.order.as_ref().is_some_and(|order| order.outcome == OrderOutcome::Pending);
+        if is_pending { Err(SubscriptionError::OrderPending) } else { Ok(()) }
+    }
+
     fn order_plan(&self, command: OrderPlan) -> Decision {
         let OrderPlan { order, plan, price, payment_method } = command;
-        if self.order.as_ref().is_some_and(|order| order.outcome == OrderOutcome::Pending) {
-            return Err(SubscriptionError::OrderPending);
-        }
+        self.require_no_pending_order()?;
         Ok(vec![SubscriptionEvent::PlanOrdered { order, plan, price, payment_method }])
     }
 
@@ -233,7 +222,8 @@ impl Subscription {
         };
         let mut events = vec![SubscriptionEvent::ProviderInformed {}];
         if plan != self.plan {
-            events.push(self.changed(plan, reason, true));
+            let from = self.plan.code.clone();
+            events.push(SubscriptionEvent::PlanChanged { from, plan, reason, by_provider: true, declined: true });
         }
         events
     }
@@ -313,7 +303,11 @@ impl Subscription {
                 self.plan = plan;
                 self.anchor = Some(anchor);
             }
-            SubscriptionEvent::PlanChanged { plan, by_provider, .. } => {
+            SubscriptionEvent::PlanChanged { plan, by_provider, declined, .. } => {
+                if declined {
+                    let (first, last, stays) = (self.untold_since, self.decided, plan.display_name.clone());
+                    self.declined.push(Declined { first, last, stays });
+                }
                 if by_provider {
                     self.told = Some(plan.clone());
                     self.paid_for = Some(plan.clone());
@@ -337,6 +331,11 @@ impl Subscription {
                 self.decide_here(!by_provider);
             }
             SubscriptionEvent::CustomerLinked { customer } => self.customer = Some(customer),
+            SubscriptionEvent::CustomerReplaced { former, customer, .. } => {
+                self.former_customers.retain(|earlier| *earlier != customer);
+                self.former_customers.push(former);
+                self.customer = Some(customer);
+            }
             SubscriptionEvent::PlanOrdered { order, plan, price, payment_method } => {
                 self.order = Some(Order { id: order, plan, price, payment_method, outcome: OrderOutcome::Pending });
             }
@@ -366,6 +365,9 @@ impl Subscription {
 
     fn decide_here(&mut self, is_ours: bool) {
         if is_ours && self.paid.is_some() {
+            if !self.untold {
+                self.untold_since = self.revision;
+            }
             self.untold = true;
             self.decided = self.revision;
         }

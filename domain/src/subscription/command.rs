@@ -11,6 +11,7 @@ pub enum SubscriptionCommand {
     WithdrawPlanChange(WithdrawPlanChange),
     ApplyScheduledChange(ApplyScheduledChange),
     LinkCustomer(LinkCustomer),
+    ReplaceCustomer(ReplaceCustomer),
     OrderPlan(OrderPlan),
     DeclineOrder(DeclineOrder),
     NoteProviderInformed(NoteProviderInformed),
@@ -53,6 +54,13 @@ pub struct ApplyScheduledChange {
 #[derive(Clone, Debug)]
 pub struct LinkCustomer {
     pub customer: String,
+}
+
+/// Another customer is the tenant's from now on, as when the one before was deleted there.
+#[derive(Clone, Debug)]
+pub struct ReplaceCustomer {
+    pub customer: String,
+    pub reason: String,
 }
 
 /// The first paid plan. It comes into force when the provider has it.
@@ -119,6 +127,7 @@ into_command!(
     WithdrawPlanChange,
     ApplyScheduledChange,
     LinkCustomer,
+    ReplaceCustomer,
     OrderPlan,
     DeclineOrder,
     NoteProviderInformed,

@@ -17,6 +17,9 @@ pub enum SubscriptionEvent {
         /// The payment provider knows it already: it was changed there.
         #[serde(default)]
         by_provider: bool,
+        /// What was decided before could not be paid, and is taken back by this.
+        #[serde(default)]
+        declined: bool,
     },
     /// The next period opens with it.
     PlanChangeScheduled {
@@ -34,6 +37,8 @@ pub enum SubscriptionEvent {
     },
     /// Kept for ever: whoever pays is known again after any pause.
     CustomerLinked { customer: String },
+    /// What is told of the former one still concerns the tenant, for ever.
+    CustomerReplaced { former: String, customer: String, reason: String },
     /// To be paid by `payment_method`, the provider's id of a card or the like.
     PlanOrdered { order: Uuid, plan: PlanTerms, price: String, payment_method: String },
     /// Nothing has changed by it.
@@ -52,6 +57,7 @@ crate::event::event_types! { SubscriptionEvent {
     PlanChangeScheduled: "1",
     PlanChangeWithdrawn: "1",
     CustomerLinked: "1",
+    CustomerReplaced: "1",
     PlanOrdered: "1",
     OrderDeclined: "1",
     ProviderInformed: "1",

@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod command;
+mod error;
 mod event;
 #[cfg(test)]
 mod provider_tests;
@@ -12,10 +13,12 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use aggregate::{Order, OrderOutcome, Subscription, SubscriptionError};
+pub use aggregate::Subscription;
 pub use command::{
     ApplyScheduledChange, ChangePlan, DeclineOrder, DeclinePlanChange, LinkCustomer, NoteProviderInformed, OrderPlan,
-    RecordProviderState, SchedulePlanChange, StartSubscription, SubscriptionCommand, WithdrawPlanChange,
+    RecordProviderState, ReplaceCustomer, SchedulePlanChange, StartSubscription, SubscriptionCommand,
+    WithdrawPlanChange,
 };
+pub use error::SubscriptionError;
 pub use event::SubscriptionEvent;
-pub use terms::{Interval, Paid, PlanTerms, Price, Scheduled, SubscriptionStatus};
+pub use terms::{Declined, Interval, Order, OrderOutcome, Paid, PlanTerms, Price, Scheduled, SubscriptionStatus};

@@ -65,7 +65,13 @@ fn changed(from: &str, plan: PlanTerms, by_provider: bool) -> SubscriptionEvent 
         (true, "free") => "the paid subscription has ended",
         (true, _) => "changed at the payment provider",
     };
-    SubscriptionEvent::PlanChanged { from: from.to_owned(), plan, reason: reason.to_owned(), by_provider }
+    SubscriptionEvent::PlanChanged {
+        from: from.to_owned(),
+        plan,
+        reason: reason.to_owned(),
+        by_provider,
+        declined: false,
+    }
 }
 
 fn status(status: SubscriptionStatus) -> SubscriptionEvent {
@@ -227,11 +233,57 @@ fn a_change_that_is_not_paid_is_taken_back() {
         plan: recruiter(),
         reason: "declined".to_owned(),
         by_provider: true,
+        declined: true,
     };
     given::<Subscription>(history.clone())
         .when(decline(4).into())
-        .then_expect_events(vec![SubscriptionEvent::ProviderInformed {}, back]);
-    given::<Subscription>(history).when(decline(3).into()).then_expect_events(vec![]);
+        .then_expect_events(vec![SubscriptionEvent::ProviderInformed {}, back.clone()]);
+    given::<Subscription>(history.clone()).when(decline(3).into()).then_expect_events(vec![]);
+
+    // It stays known which decisions they were, whatever is decided afterwards.
+    let again = changed("recruiter", professional(), false);
+    let informed = || SubscriptionEvent::ProviderInformed {};
+    let history = [history, vec![again.clone(), informed(), back, again, informed()]].concat();
+    let mut state = Subscription::default();
+    for event in history {
+        cqrs_es::Aggregate::apply(&mut state, event);
+    }
+    let stays = Declined { first: 4, last: 5, stays: recruiter().display_name };
+    let found: Vec<Option<&Declined>> = (3..10).map(|revision| state.declined(revision)).collect();
+    assert_eq!(found, [None, Some(&stays), Some(&stays), None, None, None, None]);
+}
+
+#[test]
+fn a_customer_is_replaced_once_nothing_is_paid_by_it_and_stays_the_tenants() {
+    let linked = SubscriptionEvent::CustomerLinked { customer: "cus_1".to_owned() };
+    let replaced = |former: &str, customer: &str| SubscriptionEvent::CustomerReplaced {
+        former: former.to_owned(),
+        customer: customer.to_owned(),
+        reason: "deleted".to_owned(),
+    };
+    let replace = |customer: &str| {
+        SubscriptionCommand::from(ReplaceCustomer { customer: customer.to_owned(), reason: "deleted".to_owned() })
+    };
+    let link = |customer: &str| SubscriptionCommand::from(LinkCustomer { customer: customer.to_owned() });
+    let history = vec![started(), linked.clone()];
+    given::<Subscription>(vec![started()]).when(replace("cus_1")).then_expect_events(vec![linked]);
+    given::<Subscription>(history.clone()).when(replace("cus_1")).then_expect_events(vec![]);
+    given::<Subscription>(history.clone()).when(replace("cus_2")).then_expect_events(vec![replaced("cus_1", "cus_2")]);
+    let living = [history.clone(), vec![recorded(active("price_1"))]].concat();
+    given::<Subscription>(living.clone())
+        .when(replace("cus_2"))
+        .then_expect_error(SubscriptionError::StillPaid("sub_1".to_owned()));
+    let over = [living, vec![recorded(None)]].concat();
+    given::<Subscription>(over).when(replace("cus_2")).then_expect_events(vec![replaced("cus_1", "cus_2")]);
+
+    let history = [history, vec![replaced("cus_1", "cus_2")]].concat();
+    given::<Subscription>(history.clone()).when(link("cus_1")).then_expect_events(vec![]);
+    given::<Subscription>(history.clone())
+        .when(link("cus_3"))
+        .then_expect_error(SubscriptionError::OtherCustomerLinked);
+    given::<Subscription>(history.clone()).when(replace("cus_1")).then_expect_events(vec![replaced("cus_2", "cus_1")]);
+    let back = [history, vec![replaced("cus_2", "cus_1")]].concat();
+    given::<Subscription>(back).when(link("cus_2")).then_expect_events(vec![]);
 }
 
 #[test]
@@ -271,7 +323,8 @@ fn a_scheduled_change_comes_when_it_is_due_and_can_be_withdrawn() {
     let SubscriptionEvent::PlanChanged { from, plan, by_provider, .. } = changed("recruiter", free(), false) else {
         panic!()
     };
-    let applied = SubscriptionEvent::PlanChanged { from, plan, by_provider, reason: "scheduled".to_owned() };
+    let reason = "scheduled".to_owned();
+    let applied = SubscriptionEvent::PlanChanged { from, plan, reason, by_provider, declined: false };
     given::<Subscription>(history.clone()).when(due.into()).then_expect_events(vec![applied]);
     let withdraw = || WithdrawPlanChange { reason: "asked".to_owned() };
     let withdrawn = SubscriptionEvent::PlanChangeWithdrawn { reason: "asked".to_owned(), by_provider: false };

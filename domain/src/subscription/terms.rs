@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// What a plan meant when the tenant agreed to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,4 +133,31 @@ pub struct Paid {
 pub struct Scheduled {
     pub plan: PlanTerms,
     pub effective_at: DateTime<Utc>,
+}
+
+/// An order and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub id: Uuid,
+    pub plan: PlanTerms,
+    pub price: String,
+    pub payment_method: String,
+    pub outcome: OrderOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrderOutcome {
+    Pending,
+    Accepted,
+    Declined { code: Option<String>, reason: String },
+}
+
+/// Decisions of ours that were taken back, because they could not be paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declined {
+    /// Revisions of the first and the last of them.
+    pub first: u64,
+    pub last: u64,
+    /// Name of the plan that stays.
+    pub stays: String,
 }

@@ -37,6 +37,7 @@ fn new_terms_under_the_same_code_are_a_change() {
         plan: richer.clone(),
         reason: "asked".to_owned(),
         by_provider: false,
+        declined: false,
     };
     given::<Subscription>(vec![started()]).when(change_to(richer).into()).then_expect_events(vec![changed]);
 }
@@ -48,6 +49,7 @@ fn a_change_names_the_plan_it_leaves() {
         plan: free(),
         reason: "asked".to_owned(),
         by_provider: false,
+        declined: false,
     };
     given::<Subscription>(vec![started(), upgraded()])
         .when(change_to(free()).into())
@@ -109,5 +111,6 @@ fn upgraded() -> SubscriptionEvent {
         plan: recruiter(),
         reason: "asked".to_owned(),
         by_provider: false,
+        declined: false,
     }
 }

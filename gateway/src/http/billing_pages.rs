@@ -8,7 +8,7 @@ use starscreen_commands::{
     payments,
     ports::{Order, Payments, PaymentsError},
 };
-use starscreen_domain::subscription::{OrderOutcome, Subscription};
+use starscreen_domain::subscription::{OrderOutcome, Subscription, SubscriptionError};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -40,7 +40,8 @@ pub struct Checkout {
     pub billing_period: BillingPeriod,
 }
 
-/// A hosted page where the plan can be paid for. It comes into force when that is done.
+/// A hosted page where the plan can be paid for. It comes into force when that is done. Pages that were made before are
+/// closed.
 #[utoipa::path(post, path = "/subscriptions/checkout", operation_id = "createCheckout", tag = "Subscriptions",
     security(("bearer" = [])), request_body = Checkout,
     responses((status = 200, body = PageResponse), (status = 400, body = Problem), (status = 401, body = Problem),
@@ -70,8 +71,17 @@ async fn checkout(
         Some(customer) => customer.clone(),
         None => new_customer(&app, caller, &request, provider).await?,
     };
-    let first_period_ends = subscription.period(Utc::now()).map_err(starscreen_commands::CommandError::from)?.end;
-    let order = Order { tenant: caller.tenant, customer, prices, first_period_ends };
+    // What was just paid on another page shows once none is open any more, and before its notice has come.
+    provider.close_checkouts(&customer).await.map_err(refused)?;
+    let all = payments::subscriptions_of(provider, &subscription, &customer).await.map_err(refused)?;
+    if !payments::holding(&all).is_empty() {
+        let sentence = "A subscription has just been paid for; its plan comes into force in a moment. Change it with \
+                        POST /api/v1/subscriptions/upgrade.";
+        return Err(ApiError::new(Code::Conflict, sentence));
+    }
+    let anchor = subscription.anchor.ok_or(SubscriptionError::NotStarted);
+    let anchor = anchor.map_err(starscreen_commands::CommandError::from)?;
+    let order = Order { tenant: caller.tenant, customer, prices, anchor };
     let url = provider.checkout(&order, Uuid::now_v7()).await.map_err(refused)?;
     Ok(Json(PageResponse { url }))
 }
@@ -96,7 +106,7 @@ async fn new_customer(
 #[utoipa::path(post, path = "/subscriptions/portal", operation_id = "createPortal", tag = "Subscriptions",
     security(("bearer" = [])),
     responses((status = 200, body = PageResponse), (status = 401, body = Problem), (status = 404, body = Problem),
-        (status = 503, body = Problem)))]
+        (status = 409, body = Problem), (status = 503, body = Problem)))]
 #[tracing::instrument(name = "http.subscriptions.portal", skip_all, fields(tenant.id = %caller.tenant))]
 async fn portal(caller: Caller, State(app): State<App>) -> Result<Json<PageResponse>, ApiError> {
     let provider = provider(&app)?;
@@ -129,7 +139,8 @@ pub struct PreviewLine {
 #[utoipa::path(get, path = "/subscriptions/preview", operation_id = "previewPlanChange", tag = "Subscriptions",
     security(("bearer" = [])), params(NewTier),
     responses((status = 200, body = PreviewResponse), (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 404, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+        (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem)))]
 #[tracing::instrument(name = "http.subscriptions.preview", skip_all, fields(tenant.id = %caller.tenant))]
 async fn preview(
     caller: Caller,
@@ -158,7 +169,7 @@ async fn preview(
         return Ok(Json(answer));
     };
     let customer = subscription.customer.as_deref().unwrap_or_default();
-    let all = provider.subscriptions(customer).await.map_err(refused)?;
+    let all = payments::subscriptions_of(provider, &subscription, customer).await.map_err(refused)?;
     let theirs = all.iter().find(|theirs| theirs.id == paid.id);
     let theirs = theirs.ok_or_else(|| ApiError::not_found("No active subscription found"))?;
     let previewed = provider.preview(theirs, prices).await.map_err(refused)?;
@@ -188,6 +199,10 @@ fn refused(error: PaymentsError) -> ApiError {
             tracing::error!(error = %error, "the payment provider refuses to work: this needs a person");
             let sentence = "The payment provider refuses to work with this server. Its operator has to mend that.";
             ApiError::new(Code::Unavailable, sentence)
+        }
+        PaymentsError::CustomerGone => {
+            tracing::error!("a customer was deleted at the payment provider: link another by admin link-customer");
+            ApiError::new(Code::Conflict, payments::CUSTOMER_GONE_SENTENCE)
         }
         PaymentsError::Declined { reason, .. } => ApiError::new(Code::PaymentDeclined, reason),
     }

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use starscreen_commands::{
     catalog::{FREE, Offer},
+    payments::CUSTOMER_GONE,
     subscription::{self, Changed, Subscribed},
 };
 use starscreen_domain::subscription::{Interval, OrderOutcome, OrderPlan, PlanTerms, Subscription};
@@ -166,8 +167,10 @@ async fn create(
     loop {
         let state = app.bus.read::<Subscription>(caller.tenant, caller.tenant).await?;
         match state.order.as_ref().filter(|pending| pending.id == order).map(|order| &order.outcome) {
-            Some(OrderOutcome::Declined { reason, .. }) => {
-                return Err(ApiError::new(Code::PaymentDeclined, reason.clone()));
+            Some(OrderOutcome::Declined { code, reason }) => {
+                let is_gone = code.as_deref() == Some(CUSTOMER_GONE);
+                let code = if is_gone { Code::Conflict } else { Code::PaymentDeclined };
+                return Err(ApiError::new(code, reason.clone()));
             }
             Some(OrderOutcome::Pending) if tokio::time::Instant::now() < deadline => tokio::time::sleep(LOOK).await,
             Some(OrderOutcome::Pending) => {
@@ -259,6 +262,7 @@ async fn upgrade(
     let path = format!("/subscriptions/upgrade?new_tier={}&{:?}", offer.terms.code, to.billing_period);
     let context = request.context(caller, || json_hash("POST", &path, &()));
     if let Some(answered) = app.bus.answer::<Changed>(&context).await? {
+        require_payment(&app, caller, &offer.terms, &answered.output).await?;
         return Ok(Json(told(answered.output)).into_response());
     }
     require_price(offer)?;
@@ -276,15 +280,20 @@ async fn upgrade(
         subscription::move_to_plan(&app.bus, context, plan).await?
     };
     let seen = Visible::wait(&app, &[visible::SUBSCRIPTIONS, visible::USAGE], changed.place).await;
-    if changed.output.plan.is_same_plan_as(&offer.terms) && !same {
-        let after = informed(&app, caller).await?;
-        if !after.plan.is_same_plan_as(&offer.terms) {
-            let (wanted, stays) = (&offer.terms.display_name, &after.plan.display_name);
-            let sentence = format!("The payment for the {wanted} plan was declined. You stay on the {stays} plan.");
-            return Err(ApiError::new(Code::PaymentDeclined, sentence));
-        }
-    }
+    require_payment(&app, caller, &offer.terms, &changed.output).await?;
     Ok((seen, Json(told(changed.output))).into_response())
+}
+
+/// Whether a change that is in force at once could be paid; asked again, the answer is the same.
+async fn require_payment(app: &App, caller: Caller, wanted: &PlanTerms, changed: &Changed) -> Result<(), ApiError> {
+    if changed.scheduled.is_some() {
+        return Ok(());
+    }
+    let after = informed(app, caller).await?;
+    let Some(declined) = after.declined(changed.revision) else { return Ok(()) };
+    let (wanted, stays) = (&wanted.display_name, &declined.stays);
+    let sentence = format!("The payment for the {wanted} plan was declined. You stay on the {stays} plan.");
+    Err(ApiError::new(Code::PaymentDeclined, sentence))
 }
 
 /// The subscription as soon as the payment provider has what was decided, or after a while without it.
@@ -300,7 +309,7 @@ async fn informed(app: &App, caller: Caller) -> Result<Subscription, ApiError> {
 }
 
 fn told(changed: Changed) -> PlanChangeResponse {
-    let Changed { plan, scheduled } = changed;
+    let Changed { plan, scheduled, revision: _ } = changed;
     let message = match &scheduled {
         Some(to) => {
             let day = to.effective_at.format("%-d %B %Y");

@@ -104,6 +104,12 @@ fn print(found: &Reconciled, unbilled: &[Unbilled]) {
         for difference in &tenant.differences {
             say(format_args!("  {difference}"));
         }
+        if tenant.customer_is_gone && tenant.faults.is_empty() {
+            say("  the customer was deleted at the payment provider; to pay again, another has to be linked");
+        }
+        for fault in &tenant.faults {
+            say(format_args!("  {fault}"));
+        }
         if !tenant.differences.is_empty() && tenant.waiting > 0 {
             say(format_args!("  {} messages and notices are on their way, so look again", tenant.waiting));
         }
@@ -161,8 +167,8 @@ fn name(verdict: Verdict) -> &'static str {
 fn as_json(found: &Reconciled, unbilled: &[Unbilled]) -> Value {
     let tenant = |tenant: &TenantChecked| {
         json!({
-            "tenant_id": tenant.tenant, "customer": tenant.customer, "verdict": tenant.verdict(),
-            "periods": tenant.periods, "differences": tenant.differences, "waiting": tenant.waiting,
+            "tenant_id": tenant.tenant, "customer": tenant.customer, "customer_is_gone": tenant.customer_is_gone, "verdict": tenant.verdict(),
+            "periods": tenant.periods, "differences": tenant.differences, "waiting": tenant.waiting, "faults": tenant.faults,
             "unknown": tenant.unknown,
         })
     };

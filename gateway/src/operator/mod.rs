@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod billing;
+pub mod customer;
 pub mod distribution;
 pub mod doctor;
 pub mod health;
@@ -16,14 +17,12 @@ use std::io::{IsTerminal, Write, stderr};
 use chrono::Utc;
 use serde_json::json;
 use starscreen_commands::{
-    CommandError, Context, account, payments,
+    CommandError, Context, account,
     subscription::{self, Correction},
     workers::purge::PurgeError,
 };
-use starscreen_domain::{Actor, TenantId, webhook::ReceiveWebhook};
+use starscreen_domain::{Actor, TenantId};
 use starscreen_projections::{Models, ReadModelError, RebuildOptions, RebuildProgress, Rebuilt};
-
-use uuid::Uuid;
 
 use crate::{
     config::{Described, Plan, Settings},
@@ -136,44 +135,6 @@ async fn on_behalf_of(opened: &Opened, email: &str) -> Result<Context, OperatorE
     let holder = account::holder_of(&opened.write.bus, opened.vault.as_ref(), email).await?;
     let (tenant, _): (TenantId, _) = holder.ok_or_else(|| OperatorError::UnknownAccount(email.to_owned()))?;
     Ok(Context::new(tenant, Actor::Operator, Utc::now()))
-}
-
-/// Links the account's tenant with a customer that is at Stripe already, and has asked how it stands there.
-///
-/// # Errors
-/// An [`OperatorError`] that says what is in the way; nothing is changed then.
-pub async fn link_customer(settings: &Settings, email: &str, customer: &str) -> Result<(), OperatorError> {
-    let is_id = customer.strip_prefix("cus_").is_some_and(|rest| {
-        !rest.is_empty() && rest.len() < 252 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    });
-    if !is_id {
-        return Err(OperatorError::Usage(format!(
-            "\"{customer}\" is no customer of Stripe's; their ids begin with cus_"
-        )));
-    }
-    let opened = open(settings).await?;
-    let outcome = link(settings, &opened, email, customer).await;
-    opened.close().await;
-    outcome
-}
-
-async fn link(settings: &Settings, opened: &Opened, email: &str, customer: &str) -> Result<(), OperatorError> {
-    let context = on_behalf_of(opened, email).await?;
-    payments::link_customer(&opened.write.bus, context.clone(), customer.to_owned()).await?;
-    if settings.stripe.api_key.is_none() {
-        say(format_args!("{email}: {customer} is linked; STRIPE_API_KEY is not set, so nothing is asked there"));
-        return Ok(());
-    }
-    // As if Stripe had told of it: the lane `webhook` asks what the customer has and records it.
-    let notice = ReceiveWebhook {
-        notice: format!("operator-{}", Uuid::now_v7()),
-        kind: "customer.linked".to_owned(),
-        customer: Some(customer.to_owned()),
-        created: context.at,
-    };
-    payments::receive_webhook(&opened.write.bus, notice).await?;
-    say(format_args!("{email}: {customer} is linked; what it has at Stripe is asked for and counts in a moment"));
-    Ok(())
 }
 
 /// Builds one read model, or all, anew from the first event and switches to it.

@@ -339,7 +339,7 @@ pub(crate) fn subscription_started(plan: PlanTerms) -> Event {
 
 pub(crate) fn plan_changed(plan: PlanTerms) -> Event {
     let (from, reason) = ("free".to_owned(), "asked".to_owned());
-    SubscriptionEvent::PlanChanged { from, plan, reason, by_provider: false }.into()
+    SubscriptionEvent::PlanChanged { from, plan, reason, by_provider: false, declined: false }.into()
 }
 
 pub(crate) fn change_scheduled(plan: PlanTerms, effective_at: DateTime<Utc>) -> Event {
@@ -353,6 +353,11 @@ pub(crate) fn change_withdrawn() -> Event {
 
 pub(crate) fn customer_linked() -> Event {
     SubscriptionEvent::CustomerLinked { customer: "cus_1".to_owned() }.into()
+}
+
+pub(crate) fn customer_replaced() -> Event {
+    let (former, customer) = ("cus_1".to_owned(), "cus_2".to_owned());
+    SubscriptionEvent::CustomerReplaced { former, customer, reason: "deleted there".to_owned() }.into()
 }
 
 pub(crate) fn plan_ordered() -> Event {

@@ -68,6 +68,7 @@ fn any_event() -> impl Strategy<Value = (TenantId, Uuid, Event)> {
         Just(change_scheduled(plan("free", Some(10)), period(0).end)),
         Just(change_withdrawn()),
         Just(customer_linked()),
+        Just(customer_replaced()),
         Just(plan_ordered()),
         Just(order_declined()),
         Just(provider_informed()),

@@ -46,6 +46,7 @@ impl Projector for Subscriptions {
             | SubscriptionEvent::PlanChangeScheduled { .. }
             | SubscriptionEvent::PlanChangeWithdrawn { .. }
             | SubscriptionEvent::CustomerLinked { .. }
+            | SubscriptionEvent::CustomerReplaced { .. }
             | SubscriptionEvent::ProviderStateRecorded { .. }
             | SubscriptionEvent::StatusChanged { .. } => row?,
             // Between us and the payment provider: nothing that is shown changes.
@@ -94,7 +95,7 @@ impl SubscriptionRow {
 
     fn apply(&mut self, change: &SubscriptionEvent) {
         match change {
-            SubscriptionEvent::PlanChanged { plan, from: _, reason: _, by_provider: _ } => {
+            SubscriptionEvent::PlanChanged { plan, from: _, reason: _, by_provider: _, declined: _ } => {
                 self.put_in_force(plan);
                 self.schedule(None);
             }
@@ -102,7 +103,10 @@ impl SubscriptionRow {
                 self.schedule(Some((plan, *effective_at)));
             }
             SubscriptionEvent::PlanChangeWithdrawn { reason: _, by_provider: _ } => self.schedule(None),
-            SubscriptionEvent::CustomerLinked { customer } => self.customer = Some(customer.clone()),
+            SubscriptionEvent::CustomerLinked { customer }
+            | SubscriptionEvent::CustomerReplaced { customer, former: _, reason: _ } => {
+                self.customer = Some(customer.clone());
+            }
             SubscriptionEvent::ProviderStateRecorded { paid } => self.record(paid.as_ref()),
             SubscriptionEvent::StatusChanged { status, grace_until } => {
                 self.status = *status;

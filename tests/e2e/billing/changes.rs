@@ -67,9 +67,12 @@ async fn an_upgrade_that_cannot_be_paid_is_not_in_force() {
     shop.settled().await;
     let before = account.subscription().await;
     shop.stripe.let_payments_fail(&shop.customer_of(&account), true);
-    let refused = shop.change(&account, "professional").await;
+    let change = async || {
+        let call = account.post("subscriptions/upgrade").query("new_tier", "professional");
+        call.key("one upgrade").send().await.problem(400, "payment_declined")
+    };
     let sentence = "The payment for the Professional plan was declined. You stay on the Starter plan.";
-    assert_eq!(refused.problem(400, "payment_declined"), sentence);
+    assert_eq!((change().await, change().await), (sentence.to_owned(), sentence.to_owned()));
     shop.deliver().await;
     shop.settled().await;
     assert_eq!(account.subscription().await, before);
@@ -80,6 +83,7 @@ async fn an_upgrade_that_cannot_be_paid_is_not_in_force() {
     shop.stripe.let_payments_fail(&shop.customer_of(&account), false);
     assert_eq!(shop.change(&account, "professional").await.expect(200).json()["plan"], "professional");
     assert_eq!(prices(&shop.there(&account)), ["price_professional"]);
+    assert_eq!(change().await, sentence, "that call is answered as it was");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Plans and money: the product beside a stand-in for Stripe that keeps what it is told.
 
 mod changes;
+mod customers;
 mod gateways;
 mod metered;
 mod orders;
@@ -71,6 +72,13 @@ impl Shop {
         let base_url = stripe.base_url();
         let app = TestApp::start_with(&product_binary(), &[&settings(&base_url), more].concat());
         Self { app, stripe }
+    }
+
+    /// Lets verbs of an operator reach the stand-in, as the server does.
+    pub fn let_operators_in(&self) {
+        let base_url = self.stripe.base_url();
+        let lines: Vec<String> = settings(&base_url).iter().map(|(name, value)| format!("{name}={value}")).collect();
+        std::fs::write(self.app.home().work().join(".env"), lines.join("\n")).unwrap();
     }
 
     /// Where Stripe sends its webhooks.

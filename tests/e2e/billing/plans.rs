@@ -1,7 +1,7 @@
 //! How a tenant comes to a plan: by a card, or on Stripe's page. Nothing is in force that is not paid for.
 
 use serde_json::{Value, json};
-use starscreen_tests::{DECLINED_CARD, FAILING_CARD, GOOD_CARD, Resume, TestApp};
+use starscreen_tests::{Account, Answer, DECLINED_CARD, FAILING_CARD, GOOD_CARD, Resume, TestApp};
 
 use super::{Shop, prices};
 use crate::product_binary;
@@ -170,6 +170,7 @@ async fn a_plan_that_is_paid_on_stripes_page_comes_with_the_webhook() {
     let abandoned = checkout().await;
     let page = checkout().await;
     assert_ne!(page, abandoned);
+    assert_eq!(open_pages(&shop), std::slice::from_ref(&page), "the one before is closed");
     shop.deliver().await;
     shop.settled().await;
     assert_eq!(account.subscription().await["plan"], "free", "nothing is paid yet");
@@ -185,6 +186,98 @@ async fn a_plan_that_is_paid_on_stripes_page_comes_with_the_webhook() {
     assert!(again.problem(409, "conflict").contains("/subscriptions/upgrade"), "{}", again.text());
     let portal = account.post("subscriptions/portal").send().await.expect(200).json();
     assert!(portal["url"].as_str().unwrap().starts_with("https://billing.stripe.com/"), "{portal}");
+}
+
+/// Addresses of the pages that can still be paid on.
+fn open_pages(shop: &Shop) -> Vec<String> {
+    let open = shop.stripe.by_hand("GET", "/v1/checkout/sessions", "status=open&limit=100");
+    let open = open["data"].as_array().unwrap();
+    open.iter().map(|session| session["url"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn page(account: &Account, tier: &str) -> Answer {
+    account.post("subscriptions/checkout").json(&json!({ "tier": tier })).send().await
+}
+
+#[tokio::test]
+async fn a_page_that_is_paid_while_it_is_closed_is_the_plan() {
+    let shop = Shop::open();
+    let account = shop.app.client().account().await;
+    let first = page(&account, "starter").await.expect(200).json()["url"].as_str().unwrap().to_owned();
+    shop.stripe.pay_when_closed(&first);
+    let second = page(&account, "professional").await;
+    assert!(second.problem(409, "conflict").contains("has just been paid"), "{}", second.text());
+    assert_eq!(open_pages(&shop), [""; 0]);
+    shop.deliver().await;
+    shop.until(&account, |seen| seen["plan"] == "starter").await;
+    assert_eq!(shop.stripe.subscriptions_of(&shop.customer_of(&account)).len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_has_a_plan_has_no_open_page_left() {
+    let shop = Shop::open();
+    let account = shop.app.client().account().await;
+    page(&account, "professional").await.expect(200);
+    shop.order(&account, "starter").await.expect(200);
+    assert_eq!(open_pages(&shop), [""; 0], "a card buys it meanwhile");
+    shop.settled().await;
+
+    let account = shop.app.client().account().await;
+    let first = page(&account, "starter").await.expect(200).json()["url"].as_str().unwrap().to_owned();
+    page(&account, "professional").await.expect(200);
+    shop.stripe.reopen_checkouts(&shop.customer_of(&account));
+    assert_eq!(open_pages(&shop).len(), 2);
+    shop.stripe.complete_checkout(&first);
+    shop.deliver().await;
+    shop.until(&account, |seen| seen["plan"] == "starter").await;
+    shop.settled().await;
+    assert_eq!(open_pages(&shop), [""; 0], "the other one cannot be paid any more");
+}
+
+#[tokio::test]
+async fn two_pages_that_are_paid_at_once_are_told_and_the_larger_plan_counts() {
+    let shop = Shop::open();
+    let account = shop.app.client().account().await;
+    for tier in ["professional", "starter"] {
+        page(&account, tier).await.expect(200);
+    }
+    let customer = shop.customer_of(&account);
+    shop.stripe.reopen_checkouts(&customer);
+    for page in open_pages(&shop) {
+        shop.stripe.complete_checkout(&page);
+    }
+    shop.deliver().await;
+    shop.until(&account, |seen| seen["plan"] == "professional").await;
+    shop.settled().await;
+
+    shop.let_operators_in();
+    let reconcile = |arguments: &[&str]| {
+        let ended = shop.app.operate(&[&["billing", "reconcile", account.email.as_str()], arguments].concat());
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.stdout);
+        ended.stdout
+    };
+    let there = shop.stripe.subscriptions_of(&customer);
+    let of_plan = |price: &str| {
+        let found = there.iter().find(|subscription| prices(subscription) == [price]).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    };
+    let (large, small) = (of_plan("price_professional"), of_plan("price_starter"));
+    let expected = format!(
+        "{customer} pays for 2 subscriptions there: {large} counts here; cancel {small} at the payment provider and \
+         pay back what was charged for it"
+    );
+    let told: Value = serde_json::from_str(&reconcile(&["--json"])).unwrap();
+    let tenant = &told["tenants"][0];
+    assert_eq!((&tenant["faults"], &tenant["verdict"]), (&json!([expected]), &json!("drift")), "{tenant}");
+    let told = reconcile(&[]);
+    assert!(told.contains(&format!("  {expected}\n")), "{told}");
+    assert_eq!(shop.stripe.subscriptions_of(&customer), there, "nothing is put right");
+
+    shop.stripe.by_hand("DELETE", &format!("/v1/subscriptions/{small}"), "");
+    shop.deliver().await;
+    shop.settled().await;
+    assert_eq!(account.subscription().await["plan"], "professional");
+    shop.app.operate(&["billing", "reconcile", &account.email]).succeeded();
 }
 
 #[tokio::test]

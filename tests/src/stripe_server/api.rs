@@ -169,13 +169,18 @@ fn remember(world: &mut World, call: &StripeCall, result: &Result<Value, Refused
 
 const ITEMS: &[&str] = &["items[*][id]", "items[*][price]", "items[*][quantity]", "items[*][deleted]"];
 
-/// Does what the call asks for. What it does not know, it refuses as Stripe does.
-pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Result<Value, Refused> {
-    let known = |names: &[&[&str]]| match form::unknown(form, &names.concat()) {
+const PAGES: &[&str] = &["limit", "starting_after"];
+
+fn known(form: &Value, names: &[&[&str]]) -> Result<(), Refused> {
+    match form::unknown(form, &names.concat()) {
         Some(name) => Err(coded("parameter_unknown", &format!("Received unknown parameter: {name}"), &name)),
         None => Ok(()),
-    };
-    let pages: &[&str] = &["limit", "starting_after"];
+    }
+}
+
+/// Does what the call asks for. What it does not know, it refuses as Stripe does.
+pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Result<Value, Refused> {
+    let known = |names: &[&[&str]]| known(form, names);
     let path: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
     match (method, path.as_slice()) {
         ("GET", ["prices", id]) => world.price(id),
@@ -194,7 +199,7 @@ pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Resu
             world.attach(id, form)
         }
         ("GET", ["subscriptions"]) => {
-            known(&[pages, &["customer", "status", "price"]])?;
+            known(&[PAGES, &["customer", "status", "price"]])?;
             let found = world.list_subscriptions(form);
             Ok(page(world, found, form))
         }
@@ -203,6 +208,7 @@ pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Resu
                 "customer",
                 "metadata[*]",
                 "billing_cycle_anchor",
+                "billing_cycle_anchor_config[*]",
                 "default_payment_method",
                 "payment_behavior",
                 "proration_behavior",
@@ -219,6 +225,14 @@ pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Resu
             known(&[&["invoice_now", "prorate"]])?;
             world.cancel(id, form)
         }
+        (method, path) => handle_pages_and_bills(world, method, path, form),
+    }
+}
+
+/// Hosted pages, invoices and meters.
+fn handle_pages_and_bills(world: &mut World, method: &str, path: &[&str], form: &Value) -> Result<Value, Refused> {
+    let known = |names: &[&[&str]]| known(form, names);
+    match (method, path) {
         ("POST", ["checkout", "sessions"]) => {
             let names = [
                 "mode",
@@ -230,9 +244,20 @@ pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Resu
                 "line_items[*][quantity]",
                 "subscription_data[metadata][*]",
                 "subscription_data[billing_cycle_anchor]",
+                "subscription_data[billing_cycle_anchor_config][*]",
             ];
             known(&[&names])?;
             world.make_session(form)
+        }
+        ("GET", ["checkout", "sessions"]) => {
+            known(&[PAGES, &["customer", "status"]])?;
+            let found = world.list_sessions(form);
+            Ok(page(world, found, form))
+        }
+        ("GET", ["checkout", "sessions", id]) => world.session(id),
+        ("POST", ["checkout", "sessions", id, "expire"]) => {
+            known(&[])?;
+            world.expire(id)
         }
         ("POST", ["billing_portal", "sessions"]) => {
             known(&[&["customer", "return_url"]])?;
@@ -251,8 +276,13 @@ pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Resu
             known(&[&names])?;
             world.preview(form)
         }
+        ("GET", ["invoices", id, "lines"]) => {
+            known(&[PAGES])?;
+            let found = world.line_items(id)?;
+            Ok(page(world, found, form))
+        }
         ("GET", ["billing", "meters"]) => {
-            known(&[pages, &["status"]])?;
+            known(&[PAGES, &["status"]])?;
             let found = world.meters();
             Ok(page(world, found, form))
         }
@@ -261,7 +291,7 @@ pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Resu
             world.use_up(form)
         }
         ("GET", ["billing", "meters", id, "event_summaries"]) => {
-            known(&[pages, &["customer", "start_time", "end_time", "value_grouping_window"]])?;
+            known(&[PAGES, &["customer", "start_time", "end_time", "value_grouping_window"]])?;
             let found = world.summaries(id, form)?;
             Ok(page(world, found, form))
         }

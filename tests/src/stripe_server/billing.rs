@@ -39,7 +39,7 @@ impl World {
         let owed = invoice.total() + customer.balance;
         invoice.amount_due = owed.max(0);
         customer.balance = owed.min(0);
-        let json = invoice.json();
+        let json = invoice.json(self.page_size);
         self.invoices.push(invoice);
         self.tell("invoice.created", &json, at);
         if is_paid {
@@ -105,7 +105,7 @@ impl World {
                 }
             });
             item.period_start = at;
-            item.period_end = period(subscription.anchor, item.price.months, at).1;
+            item.period_end = period((subscription.anchor, subscription.day), item.price.months, at).1;
         }
         let id = subscription.id.clone();
         self.subscriptions.insert(id.clone(), subscription);
@@ -126,7 +126,7 @@ impl World {
             let is_theirs = !invoice.is_paid && invoice.customer == customer;
             if is_theirs && self.is_payable(subscription, &lines).unwrap_or(false) {
                 self.invoices[at].is_paid = true;
-                let json = self.invoices[at].json();
+                let json = self.invoices[at].json(self.page_size);
                 self.tell("invoice.paid", &json, now);
                 self.tell("invoice.payment_succeeded", &json, now);
                 settled.push(invoice.subscription);

@@ -135,7 +135,8 @@ impl World {
         }
         let id = self.id("cs_test");
         let url = format!("https://checkout.stripe.com/c/pay/{id}");
-        let session = Session { id, url, form: form.clone(), is_complete: false };
+        let (form, created) = (form.clone(), self.now());
+        let session = Session { id, url, form, status: "open", is_being_paid: false, created };
         let json = session.json(None);
         self.sessions.insert(session.id.clone(), session);
         Ok(json)
@@ -145,14 +146,17 @@ impl World {
     pub(super) fn complete(&mut self, session: &str) -> Value {
         let found = self.sessions.values_mut().find(|found| found.id == session || found.url == session);
         let found = found.expect("there is such a checkout session");
-        assert!(!found.is_complete, "it is paid already");
-        found.is_complete = true;
+        assert_eq!(found.status, "open", "it can be paid once, while it is open");
+        found.status = "complete";
         let found = found.clone();
         let customer = found.form["customer"].clone();
         let method = self.attach(GOOD_CARD, &json!({"customer": customer})).expect("it can be attached");
         let data = &found.form["subscription_data"];
         let mut form = json!({"customer": customer, "items": found.form["line_items"], "metadata": data["metadata"],
             "default_payment_method": method["id"], "payment_behavior": "error_if_incomplete"});
+        if !data["billing_cycle_anchor_config"].is_null() {
+            form["billing_cycle_anchor_config"] = data["billing_cycle_anchor_config"].clone();
+        }
         // Paid after that day, the whole period is.
         let is_to_come = |at: &str| at.parse::<i64>().is_ok_and(|at| at > self.now());
         if data["billing_cycle_anchor"].as_str().is_some_and(is_to_come) {
@@ -162,6 +166,39 @@ impl World {
         let session = found.json(subscription["id"].as_str());
         self.tell("checkout.session.completed", &session, self.now());
         subscription
+    }
+
+    pub(super) fn list_sessions(&self, query: &Value) -> Vec<Value> {
+        let is_wanted = |found: &&Session| {
+            ["customer", "status"].iter().all(|name| {
+                let has = found.json(None)[*name].clone();
+                query[*name].is_null() || query[*name] == has
+            })
+        };
+        self.sessions.values().rev().filter(is_wanted).map(|session| session.json(None)).collect()
+    }
+
+    pub(super) fn session(&self, id: &str) -> Result<Value, Refused> {
+        self.sessions.get(id).map(|found| found.json(None)).ok_or_else(|| not_found("checkout.session", id))
+    }
+
+    pub(super) fn expire(&mut self, id: &str) -> Result<Value, Refused> {
+        self.session(id)?;
+        if self.sessions[id].is_being_paid && self.sessions[id].status == "open" {
+            self.complete(id);
+        }
+        let found = self.sessions.get_mut(id).unwrap();
+        if found.status != "open" {
+            let status = found.status;
+            let message = format!(
+                "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of {status}."
+            );
+            return Err(invalid(&message, ""));
+        }
+        found.status = "expired";
+        let json = found.json(None);
+        self.tell("checkout.session.expired", &json, self.now());
+        Ok(json)
     }
 
     pub(super) fn make_portal(&mut self, form: &Value) -> Result<Value, Refused> {

@@ -130,6 +130,20 @@ impl StripeServer {
         self.act(|world| world.complete(session))
     }
 
+    /// Has the session paid at the very moment when somebody wants to close it.
+    pub fn pay_when_closed(&self, session: &str) {
+        let mut world = self.world();
+        let found = world.sessions.values_mut().find(|found| found.id == session || found.url == session);
+        found.expect("there is such a checkout session").is_being_paid = true;
+    }
+
+    /// Opens sessions again that were closed: as if they had all been made at once.
+    pub fn reopen_checkouts(&self, customer: &str) {
+        let mut world = self.world();
+        let theirs = world.sessions.values_mut().filter(|session| session.form["customer"] == customer);
+        theirs.filter(|session| session.status == "expired").for_each(|session| session.status = "open");
+    }
+
     /// A call as the dashboard or the portal would make it: no key, no fault, not among the calls. Fails when it is
     /// refused.
     pub fn by_hand(&self, method: &str, path: &str, encoded: &str) -> Value {
@@ -251,7 +265,7 @@ impl StripeServer {
     pub fn invoices_of(&self, customer: &str) -> Vec<Value> {
         let of = |world: &mut World| {
             let theirs = world.invoices.iter().filter(|invoice| invoice.customer == customer);
-            theirs.map(world::Invoice::json).collect()
+            theirs.map(|invoice| invoice.json(world.page_size)).collect()
         };
         self.act(of)
     }

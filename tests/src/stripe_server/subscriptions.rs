@@ -5,13 +5,14 @@ use serde_json::Value;
 use super::{
     customers::{metadata, text},
     refusals::{Refused, coded, declined, invalid, missing, not_found},
-    world::{Invoice, Item, Line, StripePrice, Subscription, World, moved},
+    world::{Invoice, Item, Line, StripePrice, Subscription, World, day_of, moved, next_anchor},
 };
 
 /// What a change comes to.
 struct Plan {
     items: Vec<Item>,
     anchor: i64,
+    day: u32,
     /// Credit for what is given up, and the price of what is taken, for the rest of the period.
     lines: Vec<Line>,
 }
@@ -61,8 +62,16 @@ impl World {
         let now = self.now();
         let customer = self.named_customer(form)?.id.clone();
         let prices = self.ordered(&form["items"], "items")?;
-        let anchor = match form["billing_cycle_anchor"].as_str() {
-            None => now,
+        let config = &form["billing_cycle_anchor_config"];
+        let (anchor, day) = match form["billing_cycle_anchor"].as_str() {
+            Some(_) if !config.is_null() => {
+                let message =
+                    "You may only specify one of these parameters: billing_cycle_anchor, billing_cycle_anchor_config.";
+                return Err(coded("parameters_exclusive", message, "billing_cycle_anchor_config"));
+            }
+            None if !config.is_null() => next_anchor(config, now)
+                .ok_or_else(|| invalid("Invalid day or time", "billing_cycle_anchor_config[day_of_month]"))?,
+            None => (now, day_of(now)),
             Some(at) => {
                 let at = at.parse().map_err(|_| invalid("Invalid timestamp", "billing_cycle_anchor"))?;
                 let shortest = prices.iter().map(|price| price.months).min().unwrap_or(1);
@@ -70,7 +79,7 @@ impl World {
                     let message = "must be in the future and cannot be later than the next natural billing date";
                     return Err(invalid(message, "billing_cycle_anchor"));
                 }
-                at
+                (at, day_of(at))
             }
         };
         let method = text(&form["default_payment_method"]);
@@ -82,7 +91,7 @@ impl World {
             let amount = if anchor == now {
                 price.unit_amount
             } else if is_prorated {
-                share(price.unit_amount, end - now, price.length_before(end))
+                share(price.unit_amount, end - now, price.length_before(end, day))
             } else {
                 0
             };
@@ -97,6 +106,7 @@ impl World {
             status: "active".to_owned(),
             items,
             anchor,
+            day,
             cancel_at_period_end: false,
             created: now,
             ended_at: None,
@@ -156,6 +166,7 @@ impl World {
         let plan = self.plan(&subscription, &form["items"], &form["proration_behavior"], "items", now)?;
         subscription.items = plan.items;
         subscription.anchor = plan.anchor;
+        subscription.day = plan.day;
         if let Some(cancel) = text(&form["cancel_at_period_end"]) {
             subscription.cancel_at_period_end = cancel == "true";
         }
@@ -190,7 +201,8 @@ impl World {
         name: &str,
         now: i64,
     ) -> Result<Plan, Refused> {
-        let mut plan = Plan { items: subscription.items.clone(), anchor: subscription.anchor, lines: Vec::new() };
+        let (anchor, day) = (subscription.anchor, subscription.day);
+        let mut plan = Plan { items: subscription.items.clone(), anchor, day, lines: Vec::new() };
         for (number, entry) in entries(list) {
             let place = match entry["id"].as_str() {
                 None => None,
@@ -202,7 +214,7 @@ impl World {
             };
             if entry["deleted"] == "true" {
                 let item = plan.items.remove(place.unwrap());
-                plan.lines.extend(credit(&item, now));
+                plan.lines.extend(credit(&item, plan.day, now));
                 continue;
             }
             let price = match (place, &entry["price"]) {
@@ -218,7 +230,7 @@ impl World {
             let Some(place) = place else {
                 let end = subscription.items.first().map_or(now, |item| item.period_end);
                 let item = Item { id: self.id("si"), price, period_start: now, period_end: end };
-                plan.lines.extend(debit(&item, now));
+                plan.lines.extend(debit(&item, plan.day, now));
                 plan.items.push(item);
                 continue;
             };
@@ -226,13 +238,13 @@ impl World {
             if item.price.id == price.id {
                 continue;
             }
-            plan.lines.extend(credit(item, now));
+            plan.lines.extend(credit(item, plan.day, now));
             if item.price.months != price.months {
                 (item.period_start, item.period_end) = (now, moved(now, i64::from(price.months)));
-                plan.anchor = now; // another interval starts anew
+                (plan.anchor, plan.day) = (now, day_of(now)); // another interval starts anew
             }
             item.price = price;
-            plan.lines.extend(debit(item, now));
+            plan.lines.extend(debit(item, plan.day, now));
         }
         if behavior == "none" {
             plan.lines.clear();
@@ -263,7 +275,14 @@ impl World {
             created: now,
         };
         invoice.amount_due = (invoice.total() + balance).max(0);
-        Ok(invoice.json())
+        let json = invoice.json(self.page_size);
+        self.previews.push(invoice);
+        Ok(json)
+    }
+
+    pub(super) fn line_items(&self, id: &str) -> Result<Vec<Value>, Refused> {
+        let found = self.invoices.iter().chain(&self.previews).find(|invoice| invoice.id == id);
+        found.map(Invoice::line_items).ok_or_else(|| not_found("invoice", id))
     }
 
     pub(super) fn cancel(&mut self, id: &str, form: &Value) -> Result<Value, Refused> {
@@ -287,20 +306,20 @@ impl World {
     }
 }
 
-fn credit(item: &Item, now: i64) -> Option<Line> {
-    let amount = rest(item, now)?;
+fn credit(item: &Item, day: u32, now: i64) -> Option<Line> {
+    let amount = rest(item, day, now)?;
     Some(Line { description: format!("Unused time on {}", item.price.id), amount: -amount })
 }
 
-fn debit(item: &Item, now: i64) -> Option<Line> {
-    let amount = rest(item, now)?;
+fn debit(item: &Item, day: u32, now: i64) -> Option<Line> {
+    let amount = rest(item, day, now)?;
     Some(Line { description: format!("Remaining time on {}", item.price.id), amount })
 }
 
 /// What the item costs for the rest of its period; what is metered is paid afterwards.
-fn rest(item: &Item, now: i64) -> Option<i64> {
+fn rest(item: &Item, day: u32, now: i64) -> Option<i64> {
     let rest = item.period_end - now;
-    let whole = item.price.length_before(item.period_end);
+    let whole = item.price.length_before(item.period_end, day);
     (item.price.meter.is_none()).then(|| share(item.price.unit_amount, rest, whole))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use chrono::{DateTime, Months, Utc};
+use chrono::{DateTime, Datelike, Months, Timelike, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{StripeCall, StripeFault, webhooks::Webhook};
@@ -45,9 +45,9 @@ impl StripePrice {
             "recurring": {"interval": interval, "interval_count": count, "usage_type": usage_type, "meter": self.meter}})
     }
 
-    /// Length of a period that ends at `end`, in seconds.
-    pub(super) fn length_before(&self, end: i64) -> i64 {
-        end - moved(end, -i64::from(self.months))
+    /// Length of a period that ends at `end`, in seconds; `day` is that of its cycle.
+    pub(super) fn length_before(&self, end: i64, day: u32) -> i64 {
+        end - on_day(end, day, -i64::from(self.months))
     }
 }
 
@@ -97,6 +97,8 @@ pub(super) struct Subscription {
     pub status: String,
     pub items: Vec<Item>,
     pub anchor: i64,
+    /// Of the month, on which its periods begin: the anchor's own, unless it was named.
+    pub day: u32,
     pub cancel_at_period_end: bool,
     pub created: i64,
     pub ended_at: Option<i64>,
@@ -155,15 +157,25 @@ impl Invoice {
         self.lines.iter().map(|line| line.amount).sum()
     }
 
-    pub fn json(&self) -> Value {
-        let line = |line: &Line| json!({"object": "line_item", "description": line.description, "amount": line.amount, "currency": "usd"});
-        let lines: Vec<Value> = self.lines.iter().map(line).collect();
+    pub fn line_items(&self) -> Vec<Value> {
+        let line = |(at, line): (usize, &Line)| {
+            json!({"id": format!("il_tmp_{}_{at}", self.id), "object": "line_item", "description": line.description,
+                "amount": line.amount, "currency": "usd"})
+        };
+        self.lines.iter().enumerate().map(line).collect()
+    }
+
+    /// With its first lines, as many as a page has.
+    pub fn json(&self, page_size: usize) -> Value {
+        let mut lines = self.line_items();
+        let has_more = lines.len() > page_size;
+        lines.truncate(page_size);
         json!({"id": self.id, "object": "invoice", "customer": self.customer, "currency": "usd",
             "status": if self.is_paid { "paid" } else { "open" }, "billing_reason": self.billing_reason,
-            "total": self.total(), "amount_due": self.amount_due, "created": self.created, "livemode": false,
+            "total": self.total(), "subtotal": self.total(), "amount_due": self.amount_due, "created": self.created, "livemode": false,
             "customer_email": "somebody@example.com",
             "parent": {"type": "subscription_details", "subscription_details": {"subscription": self.subscription}},
-            "lines": {"object": "list", "data": lines, "has_more": false}})
+            "lines": {"object": "list", "data": lines, "has_more": has_more, "url": format!("/v1/invoices/{}/lines", self.id)}})
     }
 }
 
@@ -173,14 +185,17 @@ pub(super) struct Session {
     pub url: String,
     /// What it was made with.
     pub form: Value,
-    pub is_complete: bool,
+    pub status: &'static str,
+    /// Whether it ends by being paid at the very moment when somebody wants to close it.
+    pub is_being_paid: bool,
+    pub created: i64,
 }
 
 impl Session {
     pub fn json(&self, subscription: Option<&str>) -> Value {
         json!({"id": self.id, "object": "checkout.session", "url": self.url, "mode": "subscription",
             "customer": self.form["customer"], "client_reference_id": self.form["client_reference_id"],
-            "status": if self.is_complete { "complete" } else { "open" }, "subscription": subscription,
+            "status": self.status, "subscription": subscription, "created": self.created,
             "livemode": false})
     }
 }
@@ -219,6 +234,7 @@ pub(super) struct World {
     pub methods: BTreeMap<String, Method>,
     pub subscriptions: BTreeMap<String, Subscription>,
     pub invoices: Vec<Invoice>,
+    pub previews: Vec<Invoice>,
     pub sessions: BTreeMap<String, Session>,
     pub meters: Vec<Meter>,
     pub usage: Vec<Usage>,
@@ -244,6 +260,7 @@ impl World {
             methods: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             invoices: Vec::new(),
+            previews: Vec::new(),
             sessions: BTreeMap::new(),
             meters: Vec::new(),
             usage: Vec::new(),
@@ -296,20 +313,47 @@ impl World {
 
 /// `months` later, on the last day of a month that is too short.
 pub(super) fn moved(at: i64, months: i64) -> i64 {
-    let time = DateTime::from_timestamp(at, 0).unwrap();
-    let count = Months::new(u32::try_from(months.abs()).unwrap());
-    let moved = if months < 0 { time.checked_sub_months(count) } else { time.checked_add_months(count) };
-    moved.unwrap().timestamp()
+    on_day(at, day_of(at), months)
 }
 
-/// The period around `at`, of so many months, that is in step with `anchor`.
-pub(super) fn period(anchor: i64, months: u32, at: i64) -> (i64, i64) {
+fn time(at: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(at, 0).unwrap()
+}
+
+/// Of the month.
+pub(super) fn day_of(at: i64) -> u32 {
+    time(at).day()
+}
+
+/// `months` later, on this day of the month, or on its last one where that comes before.
+fn on_day(at: i64, day: u32, months: i64) -> i64 {
+    let time = time(at);
+    let first = time.date_naive().with_day(1).unwrap();
+    let count = Months::new(u32::try_from(months.abs()).unwrap());
+    let first = if months < 0 { first - count } else { first + count };
+    let last = (first + Months::new(1)).pred_opt().unwrap().day();
+    first.with_day(day.min(last)).unwrap().and_time(time.time()).and_utc().timestamp()
+}
+
+/// The next time after `now` that is on the day and at the time of a `billing_cycle_anchor_config`, with its day.
+pub(super) fn next_anchor(config: &Value, now: i64) -> Option<(i64, u32)> {
+    let number = |name: &str| config[name].as_str().and_then(|number| number.parse::<u32>().ok());
+    let day = number("day_of_month").filter(|day| (1..=31).contains(day))?;
+    let of_now = time(now).time();
+    let hour = number("hour").unwrap_or(of_now.hour());
+    let (minute, second) = (number("minute").unwrap_or(of_now.minute()), number("second").unwrap_or(of_now.second()));
+    let at = time(now).date_naive().and_hms_opt(hour, minute, second)?.and_utc().timestamp();
+    (0..2).map(|months| on_day(at, day, months)).find(|next| *next > now).map(|next| (next, day))
+}
+
+/// The period around `at`, of so many months, that is in step with `anchor` and begins on `day`.
+pub(super) fn period((anchor, day): (i64, u32), months: u32, at: i64) -> (i64, i64) {
     let months = i64::from(months);
     let mut number = (at - anchor) / (months * 31 * 86_400) - 1;
-    while moved(anchor, (number + 1) * months) <= at {
+    while on_day(anchor, day, (number + 1) * months) <= at {
         number += 1;
     }
-    (moved(anchor, number * months), moved(anchor, (number + 1) * months))
+    (on_day(anchor, day, number * months), on_day(anchor, day, (number + 1) * months))
 }
 
 #[cfg(test)]
@@ -323,11 +367,38 @@ mod tests {
     #[test]
     fn periods_keep_the_day_of_their_anchor() {
         let anchor = at("2026-01-31T10:00:00Z");
-        let of = |text: &str| period(anchor, 1, at(text));
+        let of = |text: &str| period((anchor, 31), 1, at(text));
         assert_eq!(of("2026-02-01T00:00:00Z"), (anchor, at("2026-02-28T10:00:00Z")));
         assert_eq!(of("2026-02-28T10:00:00Z"), (at("2026-02-28T10:00:00Z"), at("2026-03-31T10:00:00Z")));
         assert_eq!(of("2026-01-31T09:59:59Z"), (at("2025-12-31T10:00:00Z"), anchor));
         assert_eq!(of("2028-02-29T09:59:59Z").1, at("2028-02-29T10:00:00Z"));
-        assert_eq!(period(anchor, 12, at("2027-01-31T09:59:59Z")), (anchor, at("2027-01-31T10:00:00Z")));
+        assert_eq!(period((anchor, 31), 12, at("2027-01-31T09:59:59Z")), (anchor, at("2027-01-31T10:00:00Z")));
+    }
+
+    /// Twice: by the stand-in's rule, which is Stripe's, and by ours; over two years, one of them a leap year.
+    #[test]
+    fn cycles_that_are_anchored_to_our_day_are_our_periods() {
+        let mut compared = 0;
+        for (month, day) in (0..12).flat_map(|month| (27..=31).map(move |day| (month, day))) {
+            let anchor = on_day(at("2026-01-01T10:11:12Z"), day, month);
+            if day_of(anchor) != day {
+                continue;
+            }
+            let config = json!({"day_of_month": day.to_string(), "hour": "10", "minute": "11", "second": "12"});
+            // Bought in any month of the two years, and looked at from then on.
+            for bought in (0..24).map(|months| on_day(at("2027-01-10T00:00:00Z"), 10, months)) {
+                let cycle = next_anchor(&config, bought).unwrap();
+                let ours = |now: i64| {
+                    let period = starscreen_domain::period::Period::holding(time(anchor), time(now));
+                    (period.start.timestamp(), period.end.timestamp())
+                };
+                assert_eq!(cycle.0, ours(bought).1, "{} bought {}", time(anchor), time(bought));
+                for now in (0..24).map(|months| moved(cycle.0, months) + 3_600) {
+                    assert_eq!(period(cycle, 1, now), ours(now), "{} at {}", time(anchor), time(now));
+                    compared += 1;
+                }
+            }
+        }
+        assert_eq!(compared, (12 + 12 + 11 + 11 + 7) * 24 * 24);
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn about(settings: &Settings) -> Check {
         Ok(checked) => checked,
         Err(error) => {
             let remedy = match error {
-                PaymentsError::Refused { .. } | PaymentsError::Declined { .. } => {
+                PaymentsError::Refused { .. } | PaymentsError::Declined { .. } | PaymentsError::CustomerGone => {
                     "set STRIPE_API_KEY to a key that may do what docs/operations.md lists, and start the server again"
                 }
                 PaymentsError::Unavailable { .. } => {

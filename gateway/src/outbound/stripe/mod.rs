@@ -7,6 +7,7 @@ mod client;
 mod form;
 mod notice;
 mod objects;
+mod ordering;
 mod refusal;
 mod signature;
 
@@ -18,6 +19,7 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use secrecy::SecretString;
+use serde_json::json;
 use starscreen_commands::ports::{MeteredUsage, Order, PaidSubscription, Payments, PaymentsError, Preview, Prices};
 use starscreen_domain::TenantId;
 use uuid::Uuid;
@@ -25,6 +27,7 @@ use uuid::Uuid;
 use client::Client;
 use form::Form;
 use objects::{preview, subscription, text};
+use ordering::{anchored, changed, ordered};
 use refusal::{Kind, Refusal};
 
 pub use client::{ConnectError, VERSION};
@@ -123,32 +126,6 @@ fn keyed(key: Uuid, step: &str) -> String {
     format!("{key}-{step}")
 }
 
-/// Base and metered price as `items[0]` and `items[1]`. A metered item has no quantity.
-fn ordered(form: &mut Form, name: &str, prices: &Prices) {
-    form.set(&format!("{name}[0][price]"), &prices.base);
-    form.set(&format!("{name}[0][quantity]"), "1");
-    if let Some(usage) = &prices.usage {
-        form.set(&format!("{name}[1][price]"), usage);
-    }
-}
-
-/// What changes the subscription's items to `prices`. Items that are neither the base nor metered are not ours.
-fn changed(form: &mut Form, name: &str, subscription: &PaidSubscription, prices: &Prices) {
-    let base = subscription.items.iter().find(|item| !item.metered);
-    let metered = subscription.items.iter().find(|item| item.metered);
-    let wanted = [(base, Some(&prices.base)), (metered, prices.usage.as_ref())];
-    let changes = wanted.iter().filter(|(item, price)| item.is_some() || price.is_some());
-    for (at, (item, price)) in changes.enumerate() {
-        if let Some(item) = item {
-            form.set(&format!("{name}[{at}][id]"), &item.id);
-        }
-        match price {
-            Some(price) => form.set(&format!("{name}[{at}][price]"), price),
-            None => form.set(&format!("{name}[{at}][deleted]"), "true"),
-        }
-    }
-}
-
 #[async_trait]
 impl Payments for StripePayments {
     #[tracing::instrument(name = "stripe.create_customer", skip_all, fields(tenant.id = %tenant))]
@@ -167,6 +144,15 @@ impl Payments for StripePayments {
             // What is left of a deleted one has no metadata.
             Ok(found) => Ok(found["metadata"]["tenant_id"].as_str().and_then(|tenant| tenant.parse().ok())),
             Err(refusal) if refusal.kind == Kind::Missing => Ok(None),
+            Err(refusal) => Err(refusal.error),
+        }
+    }
+
+    #[tracing::instrument(name = "stripe.is_gone", skip_all)]
+    async fn is_gone(&self, customer: &str) -> Result<bool, PaymentsError> {
+        match self.client.get(&["customers", customer], &Form::default()).await {
+            Ok(found) => Ok(found["deleted"] == true),
+            Err(refusal) if refusal.kind == Kind::Missing => Ok(true),
             Err(refusal) => Err(refusal.error),
         }
     }
@@ -201,10 +187,10 @@ impl Payments for StripePayments {
         let mut form = Form::of(&[
             ("customer", customer),
             (TENANT, &order.tenant.to_string()),
-            ("billing_cycle_anchor", &order.first_period_ends.timestamp().to_string()),
             ("proration_behavior", "create_prorations"),
             ("payment_behavior", "error_if_incomplete"),
         ]);
+        anchored(&mut form, "billing_cycle_anchor_config", order.anchor);
         ordered(&mut form, "items", &order.prices);
         let made = self.client.post(&["subscriptions"], &form, Some(&keyed(key, "subscribe"))).await?;
         Ok(subscription(&made)?)
@@ -267,13 +253,37 @@ impl Payments for StripePayments {
             ("customer", &order.customer),
             ("client_reference_id", &tenant),
             ("subscription_data[metadata][tenant_id]", &tenant),
-            ("subscription_data[billing_cycle_anchor]", &order.first_period_ends.timestamp().to_string()),
             ("success_url", &self.options.checkout_success_url),
             ("cancel_url", &self.options.checkout_cancel_url),
         ]);
+        anchored(&mut form, "subscription_data[billing_cycle_anchor_config]", order.anchor);
         ordered(&mut form, "line_items", &order.prices);
         let session = self.client.post(&["checkout", "sessions"], &form, Some(&keyed(key, "checkout"))).await?;
         text(&session["url"]).ok_or_else(|| refusal::foreign("checkout session"))
+    }
+
+    /// Only one that is open can be closed; where that is refused, it is looked whether it still is.
+    #[tracing::instrument(name = "stripe.close_checkouts", skip_all)]
+    async fn close_checkouts(&self, customer: &str) -> Result<(), PaymentsError> {
+        let open = Form::of(&[("customer", customer), ("status", "open")]);
+        let sessions = self.client.list(&["checkout", "sessions"], open).await?;
+        let ours = sessions.iter().filter(|session| session["mode"] == "subscription");
+        for id in ours.filter_map(|session| text(&session["id"])) {
+            let path = ["checkout", "sessions", &id];
+            let Err(refusal) = self.client.post(&[&path[..], &["expire"]].concat(), &Form::default(), None).await
+            else {
+                continue;
+            };
+            if !matches!(refusal.error, PaymentsError::Declined { .. }) {
+                return Err(refusal.error);
+            }
+            match self.client.get(&path, &Form::default()).await {
+                Ok(session) if session["status"] == "open" => return Err(refusal.error),
+                Err(other) if other.kind != Kind::Missing => return Err(other.error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     #[tracing::instrument(name = "stripe.portal", skip_all)]
@@ -290,7 +300,16 @@ impl Payments for StripePayments {
             ("subscription_details[proration_behavior]", "always_invoice"),
         ]);
         changed(&mut form, "subscription_details[items]", subscription, prices);
-        let invoice = self.client.post(&["invoices", "create_preview"], &form, None).await?;
+        let mut invoice = self.client.post(&["invoices", "create_preview"], &form, None).await?;
+        let id = text(&invoice["id"]).filter(|_| invoice["lines"]["has_more"] == true);
+        if let Some(id) = id {
+            match self.client.list(&["invoices", &id, "lines"], Form::default()).await {
+                Ok(lines) => invoice["lines"] = json!({"data": lines}),
+                Err(Refusal { error: error @ PaymentsError::Unavailable { .. }, .. }) => return Err(error),
+                // An invoice that is none may have forgotten its lines by now. What they come to is known all the same.
+                Err(refusal) => tracing::warn!(error = %refusal.error, "a preview has more lines than can be read"),
+            }
+        }
         preview(&invoice)
     }
 
@@ -330,54 +349,5 @@ impl Payments for StripePayments {
             *self.meter.lock().unwrap_or_else(PoisonError::into_inner) = None; // another one may have its name
         }
         Ok(objects::total(&summaries?))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use starscreen_commands::ports::PaidItem;
-
-    use super::*;
-
-    fn subscribed(items: &[(&str, bool)]) -> PaidSubscription {
-        let item = |(id, metered): &(&str, bool)| PaidItem {
-            id: (*id).to_owned(),
-            price: "price_old".to_owned(),
-            metered: *metered,
-        };
-        PaidSubscription {
-            id: "sub_1".to_owned(),
-            customer: "cus_1".to_owned(),
-            status: "active".to_owned(),
-            items: items.iter().map(item).collect(),
-            cancel_at_period_end: false,
-            period_end: None,
-            created: DateTime::UNIX_EPOCH,
-        }
-    }
-
-    fn changes(items: &[(&str, bool)], usage: Option<&str>) -> Vec<String> {
-        let prices = Prices { base: "price_new".to_owned(), usage: usage.map(str::to_owned) };
-        let mut form = Form::default();
-        changed(&mut form, "items", &subscribed(items), &prices);
-        form.pairs().iter().map(|(name, value)| format!("{name}={value}")).collect()
-    }
-
-    #[test]
-    fn items_are_changed_added_and_taken_away() {
-        assert_eq!(changes(&[("si_1", false)], None), ["items[0][id]=si_1", "items[0][price]=price_new"]);
-        assert_eq!(
-            changes(&[("si_1", false)], Some("price_use")),
-            ["items[0][id]=si_1", "items[0][price]=price_new", "items[1][price]=price_use"]
-        );
-        assert_eq!(
-            changes(&[("si_2", true), ("si_1", false)], Some("price_use")),
-            ["items[0][id]=si_1", "items[0][price]=price_new", "items[1][id]=si_2", "items[1][price]=price_use"]
-        );
-        assert_eq!(
-            changes(&[("si_1", false), ("si_2", true)], None),
-            ["items[0][id]=si_1", "items[0][price]=price_new", "items[1][id]=si_2", "items[1][deleted]=true"]
-        );
-        assert_eq!(changes(&[], None), ["items[0][price]=price_new"]);
     }
 }

@@ -48,6 +48,7 @@ fn is_metered(item: &Value) -> bool {
 
 pub fn preview(invoice: &Value) -> Result<Preview, PaymentsError> {
     let lines = invoice["lines"]["data"].as_array().into_iter().flatten();
+    let has_more = invoice["lines"]["has_more"] == true;
     let line = |line: &Value| {
         let description = line["description"].as_str().unwrap_or_default().to_owned();
         Some(PreviewLine { description, amount: line["amount"].as_i64()? })
@@ -56,7 +57,13 @@ pub fn preview(invoice: &Value) -> Result<Preview, PaymentsError> {
         // What is due is never below nothing; a credit is the total.
         let total = invoice["total"].as_i64()?;
         let amount_due = if total < 0 { total } else { invoice["amount_due"].as_i64().unwrap_or(total) };
-        Some(Preview { amount_due, currency: text(&invoice["currency"])?, lines: lines.filter_map(line).collect() })
+        let mut lines: Vec<PreviewLine> = lines.filter_map(line).collect();
+        let told = lines.iter().fold(0_i64, |sum, line| sum.saturating_add(line.amount));
+        let rest = invoice["subtotal"].as_i64().filter(|_| has_more).map_or(0, |all| all.saturating_sub(told));
+        if rest != 0 {
+            lines.push(PreviewLine { description: "Further items".to_owned(), amount: rest });
+        }
+        Some(Preview { amount_due, currency: text(&invoice["currency"])?, lines })
     };
     read().ok_or_else(|| foreign("invoice"))
 }
@@ -121,6 +128,10 @@ mod tests {
         assert_eq!(of(-500, 0).unwrap().amount_due, -500);
         assert_eq!(of(1, 1).unwrap().lines, [PreviewLine { description: String::new(), amount: 1 }]);
         assert!(preview(&json!({})).is_err());
+        let cut = json!({"total": 500, "subtotal": 480, "amount_due": 500, "currency": "usd",
+            "lines": {"data": [{"amount": 100}], "has_more": true}});
+        let amounts = preview(&cut).unwrap().lines.into_iter().map(|line| line.amount);
+        assert_eq!(amounts.collect::<Vec<_>>(), [100, 380], "what was not told is one line, so that the sum is right");
     }
 
     #[test]

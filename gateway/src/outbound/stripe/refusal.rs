@@ -169,6 +169,7 @@ fn error(status: StatusCode, headers: &HeaderMap, said: &Said) -> PaymentsError 
         }
         _ if OF_THE_ACCOUNT.contains(&said.code.as_str()) => refused("its account is not set up for this"),
         _ if said.is_about("payment_method") => declined("the payment method is not one that can be used".to_owned()),
+        _ if is_customer_missing(said) => PaymentsError::CustomerGone,
         _ if said.code == "resource_missing" => declined("Stripe does not know what this is about".to_owned()),
         _ if said.kind == "idempotency_error" => PaymentsError::Declined {
             code: Some(said.kind.clone()),
@@ -176,6 +177,11 @@ fn error(status: StatusCode, headers: &HeaderMap, said: &Said) -> PaymentsError 
         },
         _ => declined(format!("{answered} {}", said.param).trim_end().to_owned()),
     }
+}
+
+/// As of one that was deleted, wherever it is named.
+fn is_customer_missing(said: &Said) -> bool {
+    said.code == "resource_missing" && (said.is_about("customer") || said.message.starts_with("No such customer"))
 }
 
 #[cfg(test)]
