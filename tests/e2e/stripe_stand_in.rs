@@ -133,6 +133,10 @@ fn changes_are_prorated_as_they_are_asked_for() {
     change("price_year", "always_invoice");
     let end = period_end(&shown(&server, &customer));
     assert!((end - (server.now() + Months::new(12))).abs() < TimeDelta::days(1), "another interval starts anew");
+    server.advance_to(server.now() + (end - server.now()) / 2);
+    server.by_hand("DELETE", &path, "prorate=true");
+    let given_back = *credited(&server).last().unwrap();
+    assert!((-4_810..=-4_790).contains(&given_back), "{given_back}");
 }
 
 /// Signature and body.
