@@ -6,6 +6,7 @@ mod apart;
 mod billing;
 mod bombs;
 mod bulk;
+mod calendar;
 mod compose;
 mod crash;
 mod crew;

@@ -26,7 +26,7 @@ fn options(server: &StripeServer) -> StripeOptions {
         base_url: server.base_url(),
         meter_event_name: METER.to_owned(),
         checkout_success_url: "https://starscreen.example/subscription?paid".to_owned(),
-        checkout_cancel_url: "https://starscreen.example/subscription".to_owned(),
+        checkout_cancel_url: "https://starscreen.example/subscription?left".to_owned(),
         portal_return_url: "https://starscreen.example/subscription".to_owned(),
         timeout: Duration::from_secs(20),
     }
@@ -342,6 +342,7 @@ async fn a_hosted_page_sells_what_was_ordered() {
     let form = &stripe.server.calls("/v1/checkout/sessions")[0].form;
     assert_eq!(form["client_reference_id"], order.tenant.to_string());
     assert_eq!(form["success_url"], "https://starscreen.example/subscription?paid");
+    assert_eq!(form["cancel_url"], "https://starscreen.example/subscription?left");
     assert_eq!(stripe.payments.subscriptions(&order.customer).await.unwrap(), []);
     stripe.server.complete_checkout(&page);
     let subscription = stripe.payments.subscriptions(&order.customer).await.unwrap().remove(0);
@@ -353,6 +354,8 @@ async fn a_hosted_page_sells_what_was_ordered() {
     );
     let portal = stripe.payments.portal(&order.customer).await.unwrap();
     assert!(portal.starts_with("https://billing.stripe.com/"), "{portal}");
+    let form = &stripe.server.calls("/v1/billing_portal/sessions")[0].form;
+    assert_eq!(form["return_url"], "https://starscreen.example/subscription");
     let gone = stripe.customer().await.1;
     assert!(!stripe.payments.is_gone(&gone).await.unwrap());
     stripe.server.by_hand("DELETE", &format!("/v1/customers/{gone}"), "");

@@ -147,6 +147,12 @@ impl Account {
         Self { client: client.with_bearer(&self.access_token), ..self.clone() }
     }
 
+    /// The same caller with another access token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { client: self.client.with_bearer(token), access_token: token.to_owned(), ..self.clone() }
+    }
+
     /// The same caller at another process.
     #[must_use]
     pub fn moved_to(&self, address: std::net::SocketAddr) -> Self {

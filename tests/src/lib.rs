@@ -12,6 +12,7 @@
 mod app;
 mod backend;
 mod client;
+mod clock;
 mod docx;
 mod events;
 mod fleet;
@@ -28,6 +29,7 @@ mod waiting;
 pub use app::{Shared, TestApp};
 pub use backend::{Backend, migrated};
 pub use client::{Account, Answer, Call, Client, Form, PASSWORD, Resume};
+pub use clock::Clock;
 pub use docx::docx;
 pub use events::{Events, Ledger, Stored};
 pub use fleet::Fleet;

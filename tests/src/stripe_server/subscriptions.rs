@@ -291,6 +291,10 @@ impl World {
             return Err(not_found("subscription", id));
         }
         let now = self.now();
+        if form["prorate"] == "true" {
+            let unused = self.subscriptions[id].items.iter().filter_map(|item| credit(item, now)).collect();
+            self.bill(id, "subscription_update", unused, now);
+        }
         if form["invoice_now"] == "true" {
             self.bill_usage(id, now);
         }
