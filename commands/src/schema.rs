@@ -28,8 +28,12 @@ macro_rules! migration {
 }
 
 /// In order, without a gap.
-pub const MIGRATIONS: &[Migration] =
-    &[migration!(1, "0001_write"), migration!(2, "0002_distribution"), migration!(3, "0003_payments")];
+pub const MIGRATIONS: &[Migration] = &[
+    migration!(1, "0001_write"),
+    migration!(2, "0002_distribution"),
+    migration!(3, "0003_payments"),
+    migration!(4, "0004_receipts_end"),
+];
 
 /// A migration that is in.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use chrono::{DateTime, Utc};
 use cqrs_es::{
     Aggregate,
     persist::{PersistedEventRepository, PersistenceError, ReplayStream, SerializedEvent, SerializedSnapshot},
@@ -405,6 +406,20 @@ impl Registry {
                 |event| Place::Of(Some(tenant), EventId(event)),
             ),
         }))
+    }
+
+    /// Removes receipts of before `before`, the oldest first, and tells how many; their keys are new again. PostgreSQL
+    /// lets only workers do it, and keeps what is younger than a day whatever they say.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn remove_receipts(&self, before: DateTime<Utc>, at_most: u32) -> Result<u64, sqlx::Error> {
+        const SQL: &str = "DELETE FROM receipts WHERE (tenant_id, key) IN (SELECT tenant_id, key FROM receipts
+            WHERE created_at_ms < $1 ORDER BY created_at_ms LIMIT $2)";
+        let mut tx = self.db.begin(Scope::All).await?;
+        let removed = tx.execute(SQL, vec![before.timestamp_millis().into(), i64::from(at_most).into()]).await?;
+        tx.commit().await?;
+        Ok(removed)
     }
 
     /// Whether all that is stored here was sealed under the master key with this fingerprint; the first that asks

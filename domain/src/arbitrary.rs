@@ -100,9 +100,15 @@ fn candidate() -> impl Strategy<Value = CandidateEvent> {
             }
         }),
         Just(CandidateEvent::ExtractionStarted {}),
-        (text(), any::<u64>(), any::<u32>(), of(sealed())).prop_map(|(text_key, characters, pages, found)| {
-            CandidateEvent::TextExtracted { text_key, characters, pages, found }
-        }),
+        (text(), any::<u64>(), any::<u32>(), of(sealed()), any::<bool>()).prop_map(
+            |(text_key, characters, pages, found, cut_short)| CandidateEvent::TextExtracted {
+                text_key,
+                characters,
+                pages,
+                found,
+                cut_short,
+            }
+        ),
         (vec((text(), any::<u64>()), 0..3), any::<u32>()).prop_map(|(found, share_permille)| {
             let findings =
                 found.into_iter().map(|(technique, characters)| HiddenText { technique, characters }).collect();

@@ -252,6 +252,7 @@ mod tests {
             characters: 0,
             pages: 0,
             found: Some(sealed("found")),
+            cut_short: false,
         });
         assert_eq!(event.keys(), [user().0]);
         assert!(Event::Candidate(CandidateEvent::ScoringAwaited {}).keys().is_empty());

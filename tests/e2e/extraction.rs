@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use starscreen_tests::{Resume, TestApp};
 
 /// What every hand-made file shows, whatever else it hides.
 const SHOWN: &str = "Jane Visible jane@example.com Rust Python";
@@ -240,6 +241,31 @@ fn odd_page_trees_and_long_documents_are_read() {
     let long = extract(&resume("long_many_pages.pdf"));
     assert_eq!(long["pages"], 6);
     assert_eq!(long["truncated"], false);
+}
+
+/// The text that is read of one resume at most, in characters.
+const MAX_TEXT_CHARS: usize = 100_000;
+
+#[tokio::test]
+async fn a_person_is_asked_to_look_at_a_resume_that_is_too_long_to_be_read_to_its_end() {
+    let app = TestApp::start(&crate::product_binary());
+    let account = app.client().account().await;
+    let job = account.ready_job().await;
+    let line = "Built services with Rust and PostgreSQL for a bank. ".repeat(20);
+    for (lines, cut_short) in [(20, false), (MAX_TEXT_CHARS / line.len() + 1, true)] {
+        let mut paragraphs = vec!["Jane Visible", "jane@example.com"];
+        paragraphs.extend(std::iter::repeat_n(line.as_str(), lines));
+        let resume = Resume::docx(&format!("{lines}.docx"), &paragraphs);
+        let candidate = account.take_in(&job, &resume).await;
+        let scored = account.until_candidate_is(&job, &candidate, "SCORED").await;
+        let read = scored["resume_text"].as_str().unwrap().chars().count();
+        assert_eq!(read == MAX_TEXT_CHARS, cut_short, "{read} characters");
+        let reason = json!("text_cut_short");
+        for answer in [&scored, &account.evaluation(&job, &candidate).await] {
+            let reasons = answer["needs_review"].as_array().unwrap();
+            assert_eq!(reasons.contains(&reason), cut_short, "{reasons:?}");
+        }
+    }
 }
 
 /// The limits that Linux shows for a process that waits for its file.

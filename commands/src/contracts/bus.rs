@@ -86,6 +86,37 @@ pub async fn the_same_request_again_gets_the_same_answer(store: Store) {
     assert_ne!(create("another key").await.output.job, first.output.job);
 }
 
+/// A key is good for as long as its receipt is kept, and then new.
+pub async fn receipts_are_removed_the_oldest_first_and_their_keys_are_new_again(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let create = async |key: &str, hash: &str| {
+        let context = tenant.with_key(key, hash);
+        job::create(&store.bus, context, JobId(Uuid::now_v7()), create_job("Engineer")).await.unwrap()
+    };
+    for key in ["old", "older", "oldest", "kept"] {
+        assert!(!create(key, "hash").await.replayed);
+    }
+    let kept = create("kept", "hash").await;
+    for (key, days) in [("old", 3), ("older", 4), ("oldest", 5)] {
+        store.age_receipt(key, chrono::TimeDelta::days(days)).await;
+    }
+    let worker = store.as_worker().await;
+    let remove = async || {
+        let before = chrono::Utc::now() - chrono::TimeDelta::days(2);
+        worker.registry.remove_receipts(before, 2).await.unwrap()
+    };
+
+    assert!(create("old", "hash").await.replayed, "it is still there");
+    assert_eq!(remove().await, 2);
+    assert!(create("old", "hash").await.replayed, "the oldest go first");
+    assert_eq!((remove().await, remove().await), (1, 0));
+    assert!(create("kept", "hash").await.replayed);
+    assert_eq!(create("kept", "hash").await.output.job, kept.output.job);
+    assert!(!create("old", "hash").await.replayed);
+    assert!(!create("older", "another hash").await.replayed, "its key is new again");
+    worker.close().await;
+}
+
 pub async fn the_same_request_many_times_at_once_has_one_effect(store: Store) {
     let tenant = stage::tenant(&store, None).await;
     let beside = store.beside().await;

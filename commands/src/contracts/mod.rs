@@ -38,7 +38,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    db::{PostgresOptions, Role},
+    db::{PostgresOptions, Role, Scope},
     sequencer::Sequencer,
     write_side::WriteSide,
 };
@@ -117,6 +117,28 @@ impl Store {
     pub async fn beside(&self) -> WriteSide {
         (self.again)().await
     }
+
+    /// The same as workers have it, who on PostgreSQL may do what others may not.
+    pub async fn as_worker(&self) -> WriteSide {
+        match self.url.as_str() {
+            "" => self.beside().await,
+            _ => postgres::acting(self, Role::Worker).await,
+        }
+    }
+
+    /// Lets a receipt be so much older, which nobody of the product may.
+    async fn age_receipt(&self, key: &str, by: chrono::TimeDelta) {
+        let at = (chrono::Utc::now() - by).timestamp_millis();
+        match self.url.as_str() {
+            "" => {
+                let mut tx = self.db.begin(Scope::All).await.unwrap();
+                let sql = "UPDATE receipts SET created_at_ms = $1 WHERE key = $2";
+                assert_eq!(tx.execute(sql, vec![at.into(), key.into()]).await.unwrap(), 1);
+                tx.commit().await.unwrap();
+            }
+            _ => postgres::age_receipt(self, key, at).await,
+        }
+    }
 }
 
 impl Deref for Store {
@@ -147,6 +169,7 @@ macro_rules! postgres_contract_tests {
                 nobody_changes_or_deletes_events_or_positions,
                 an_older_transaction_holds_history_up_and_is_not_skipped,
                 who_holds_history_up_is_told_also_where_it_is_hidden,
+                nobody_removes_a_young_receipt_or_changes_one,
                 many_processes_write_one_history_without_a_gap,
                 a_standby_takes_over_from_a_leader_that_is_gone,
                 a_leader_that_says_nothing_is_ended,
@@ -180,6 +203,7 @@ macro_rules! contract_tests {
                 parallel_commands_on_one_aggregate_all_succeed,
                 a_use_case_sees_its_own_decisions,
                 the_same_request_again_gets_the_same_answer,
+                receipts_are_removed_the_oldest_first_and_their_keys_are_new_again,
                 the_same_request_many_times_at_once_has_one_effect,
                 a_request_that_used_up_what_it_asks_for_is_answered_all_the_same,
                 another_request_under_the_same_key_is_refused,

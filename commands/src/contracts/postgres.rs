@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use starscreen_domain::{
-    TenantId,
+    JobId, TenantId,
     work::{Lane, Task},
 };
 use tokio::time::Instant;
@@ -19,12 +19,13 @@ use super::{
 use crate::{
     append::{Append, AppendError},
     db::{PostgresOptions, Role, Scope},
+    job,
     schema::{self, MIGRATIONS, SchemaError},
     sequencer::{self, Sequencer},
     write_side::WriteSide,
 };
 
-async fn acting(store: &Store, role: Role) -> WriteSide {
+pub(super) async fn acting(store: &Store, role: Role) -> WriteSide {
     let options = PostgresOptions { url: store.url(), role, max_connections: 6 };
     WriteSide::open_postgres(&options, "contract@3").await.unwrap()
 }
@@ -118,6 +119,42 @@ pub async fn nobody_changes_or_deletes_events_or_positions(store: Store) {
         }
     }
     assert_eq!(history(&store.log).await.len(), 1);
+}
+
+pub(super) async fn age_receipt(store: &Store, key: &str, created_at_ms: i64) {
+    let sql = "UPDATE write.receipts SET created_at_ms = $1 WHERE key = $2";
+    let update = sqlx::query(sql).bind(created_at_ms).bind(key).execute(&mut superuser(store).await).await;
+    assert_eq!(update.unwrap().rows_affected(), 1);
+}
+
+/// Only workers remove receipts, and a defect of theirs removes none of the last day.
+pub async fn nobody_removes_a_young_receipt_or_changes_one(store: Store) {
+    let tenant = stage::tenant(&store, None).await;
+    let id = || JobId(Uuid::now_v7());
+    for key in ["young", "old"] {
+        job::create(&store.bus, tenant.with_key(key, "hash"), id(), stage::create_job("Engineer")).await.unwrap();
+    }
+    let two_days_ago = chrono::Utc::now() - chrono::TimeDelta::days(2);
+    age_receipt(&store, "old", two_days_ago.timestamp_millis()).await;
+    for role in [Role::Gateway, Role::Operator, Role::Worker] {
+        let side = acting(&store, role).await;
+        for sql in ["DELETE FROM receipts WHERE true", "UPDATE receipts SET answer = 'null'"] {
+            let mut tx = side.db.begin(Scope::of(tenant.id)).await.unwrap();
+            let done = tx.execute(sql, vec![]).await;
+            drop(tx); // which takes it back
+            match done {
+                Ok(removed) => assert!(
+                    role == Role::Worker && sql.starts_with("DELETE") && removed == 1,
+                    "{role:?}: {sql} touched {removed} rows"
+                ),
+                Err(error) => {
+                    assert!(error.to_string().contains("permission denied"), "{role:?}: {error}");
+                    assert!(role != Role::Worker || sql.starts_with("UPDATE"), "{role:?}: {error}");
+                }
+            }
+        }
+        side.close().await;
+    }
 }
 
 /// What commits late stands behind what committed before it, and nothing is passed over.

@@ -237,12 +237,20 @@ impl TextExtractor for ScriptedExtractor {
             Step::Down | Step::Busy(_) | Step::Out(_) | Step::Forbids => {
                 Err(ExtractorUnavailable("as the script says".into()))
             }
-            Step::Floods => {
-                Ok(Ok(ResumeText { text, pages: 1, contact: contact("x".repeat(300_000)), hidden: vec![] }))
-            }
-            Step::Answers | Step::Invents | Step::Panics | Step::Hangs => {
-                Ok(Ok(ResumeText { text, pages: 1, contact: contact("ada@example.org".to_owned()), hidden: vec![] }))
-            }
+            Step::Floods => Ok(Ok(ResumeText {
+                text,
+                pages: 1,
+                contact: contact("x".repeat(300_000)),
+                hidden: vec![],
+                cut_short: false,
+            })),
+            Step::Answers | Step::Invents | Step::Panics | Step::Hangs => Ok(Ok(ResumeText {
+                text,
+                pages: 1,
+                contact: contact("ada@example.org".to_owned()),
+                hidden: vec![],
+                cut_short: false,
+            })),
         }
     }
 }

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0003_history.sql"),
     include_str!("../../migrations/sqlite/0004_outages.sql"),
     include_str!("../../migrations/sqlite/0005_due_work.sql"),
+    include_str!("../../migrations/sqlite/0006_receipts_end.sql"),
 ];
 
 impl Db {

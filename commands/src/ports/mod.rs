@@ -129,6 +129,8 @@ pub struct ResumeText {
     pub text: String,
     pub pages: u32,
     pub contact: Contact,
+    /// The file goes on after the text.
+    pub cut_short: bool,
     /// What was left out because no person would see it.
     pub hidden: Vec<HiddenText>,
 }

@@ -73,15 +73,15 @@ impl Workers {
         self.ports.objects.put(&text_key, key.seal_bytes("text", found.text.as_bytes())?).await?;
         let contact = serde_json::to_string(&found.contact).map_err(|error| again(&error))?;
         let contact = key.seal("found", &contact)?;
-        let (pages, hidden) = (found.pages, found.hidden);
+        let (pages, cut_short, hidden) = (found.pages, found.cut_short, found.hidden);
         self.bus
             .commit(report(item), move |unit| {
                 let (text_key, contact, hidden) = (text_key.clone(), contact.clone(), hidden.clone());
                 Box::pin(async move {
                     let job_id = unit.state::<Candidate>(id).await?.job_id.unwrap_or_default();
                     let rubric_version = unit.state::<Job>(job_id).await?.current_rubric();
-                    let command =
-                        RecordText { text_key, characters, pages, found: Some(contact), hidden, rubric_version };
+                    let found = Some(contact);
+                    let command = RecordText { text_key, characters, pages, found, cut_short, hidden, rubric_version };
                     unit.decide::<Candidate>(id, command).await.map(|_| ())
                 })
             })

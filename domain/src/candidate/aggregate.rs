@@ -39,6 +39,8 @@ pub struct Candidate {
     /// Version of the rubric of the last score.
     pub scored_by: Option<u32>,
     last_attempt: Option<AttemptId>,
+    /// The file goes on after the text that is scored.
+    cut_short: bool,
     /// Techniques by which text was hidden in the file.
     hidden: Vec<String>,
 }
@@ -118,8 +120,8 @@ impl Candidate {
         if !matches!(self.status, Status::Uploaded | Status::Processing) {
             return Ok(vec![]); // done before: the same command twice is once
         }
-        let RecordText { text_key, characters, pages, found, hidden, rubric_version } = command;
-        let mut events = vec![CandidateEvent::TextExtracted { text_key, characters, pages, found }];
+        let RecordText { text_key, characters, pages, found, cut_short, hidden, rubric_version } = command;
+        let mut events = vec![CandidateEvent::TextExtracted { text_key, characters, pages, found, cut_short }];
         if !hidden.is_empty() {
             let share_permille = hidden_share(&hidden, characters);
             events.push(CandidateEvent::HiddenTextDetected { findings: hidden, share_permille });
@@ -174,14 +176,11 @@ impl Candidate {
         } = command;
         let scores: Vec<(Importance, Score)> =
             categories.iter().filter_map(|category| category.score.map(|score| (category.importance, score))).collect();
-        for technique in &self.hidden {
-            let reason = format!("hidden_text:{technique}");
-            if !needs_review.contains(&reason) {
-                needs_review.push(reason);
-            }
-        }
-        for category in categories.iter().filter(|category| category.score.is_none()) {
-            let reason = format!("unsupported_category:{}", category.category_id);
+        let cut = self.cut_short.then(|| "text_cut_short".to_owned());
+        let hidden = self.hidden.iter().map(|technique| format!("hidden_text:{technique}"));
+        let ungraded = categories.iter().filter(|category| category.score.is_none());
+        let ungraded = ungraded.map(|category| format!("unsupported_category:{}", category.category_id));
+        for reason in cut.into_iter().chain(hidden).chain(ungraded) {
             if !needs_review.contains(&reason) {
                 needs_review.push(reason);
             }
@@ -257,9 +256,10 @@ impl Candidate {
                 self.file_kind = file_kind;
             }
             CandidateEvent::ExtractionStarted {} => self.status = Status::Processing,
-            CandidateEvent::TextExtracted { text_key, .. } => {
+            CandidateEvent::TextExtracted { text_key, cut_short, .. } => {
                 self.status = Status::Parsed;
                 self.text_key = Some(text_key);
+                self.cut_short = cut_short;
             }
             CandidateEvent::HiddenTextDetected { findings, .. } => {
                 self.hidden = findings.into_iter().map(|finding| finding.technique).collect();

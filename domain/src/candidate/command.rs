@@ -37,6 +37,8 @@ pub struct RecordText {
     pub characters: u64,
     pub pages: u32,
     pub found: Option<Sealed>,
+    /// The file goes on after the text.
+    pub cut_short: bool,
     pub hidden: Vec<HiddenText>,
     /// The rubric at hand, if there is one: then scoring is asked for at once.
     pub rubric_version: Option<u32>,

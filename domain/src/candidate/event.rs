@@ -33,6 +33,9 @@ pub enum CandidateEvent {
         pages: u32,
         /// Contact data found in the text: JSON of [`super::Contact`].
         found: Option<Sealed>,
+        /// The file goes on after the text: it was too long to be read to its end. A person should look.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cut_short: bool,
     },
     /// The file has text that no person would see. It was kept out of what is scored; a person should look.
     HiddenTextDetected {

@@ -376,6 +376,7 @@ fn record_text(rubric_version: Option<u32>) -> RecordText {
         characters: 4_812,
         pages: 2,
         found: Some(sealed("found")),
+        cut_short: false,
         hidden: vec![],
         rubric_version,
     }
@@ -387,6 +388,18 @@ fn extracted() -> CandidateEvent {
         characters: 4_812,
         pages: 2,
         found: Some(sealed("found")),
+        cut_short: false,
+    }
+}
+
+/// Of a resume that was too long to be read to its end.
+fn extracted_in_part() -> CandidateEvent {
+    CandidateEvent::TextExtracted {
+        text_key: "texts/1".to_owned(),
+        characters: 4_812,
+        pages: 2,
+        found: Some(sealed("found")),
+        cut_short: true,
     }
 }
 
@@ -556,6 +569,24 @@ fn a_score_of_a_resume_with_hidden_text_asks_for_a_person() {
     let events = given::<Candidate>(history).when(record_score(1, 1).into()).inspect_result().unwrap();
     let CandidateEvent::CandidateScored { needs_review, .. } = &events[0] else { panic!("{events:?}") };
     assert!(needs_review.contains(&"hidden_text:same_colour".to_owned()), "{needs_review:?}");
+}
+
+#[test]
+fn a_text_that_was_cut_short_is_told_as_such() {
+    let command = RecordText { cut_short: true, ..record_text(Some(1)) };
+    given::<Candidate>(processing()).when(command.into()).then_expect_events(vec![extracted_in_part(), requested(1)]);
+}
+
+#[test]
+fn a_score_of_a_text_that_was_cut_short_asks_for_a_person() {
+    for again in [vec![], vec![scored(1, 1), requested(2)]] {
+        let version = if again.is_empty() { 1 } else { 2 };
+        let history = [processing(), vec![extracted_in_part(), requested(1)], again].concat();
+        let command = record_score(u128::from(version), version);
+        let events = given::<Candidate>(history).when(command.into()).inspect_result().unwrap();
+        let CandidateEvent::CandidateScored { needs_review, .. } = &events[0] else { panic!("{events:?}") };
+        assert!(needs_review.contains(&"text_cut_short".to_owned()), "{needs_review:?}");
+    }
 }
 
 #[test]

@@ -91,7 +91,10 @@ pub struct CandidateListResponse {
     pub error_message: Option<String>,
     /// Mean of the category scores by importance, 0 to 100 with one decimal.
     pub score: Option<f64>,
-    /// Why a person should look at this candidate; empty when nothing is in doubt.
+    /// Why a person should look at this candidate; empty when nothing is in doubt. `text_cut_short`: the resume is longer
+    /// than what was read and scored of it, its first 100,000 characters or 20 pages. `hidden_text:HOW`: the file has text that no
+    /// reader sees. `ungraded_category:ID`, `unverified_quote:ID`, `unsupported_category:ID`: a category was not graded,
+    /// or the words that its grade rests on do not stand in the resume, so it has no score.
     pub needs_review: Vec<String>,
     pub created_at: DateTime<Utc>,
 }

@@ -164,7 +164,10 @@ fn of_candidate(event: &CandidateEvent) -> String {
             format!("a {file_kind} of {size_bytes} bytes for job {job_id}")
         }
         CandidateEvent::ExtractionStarted {} => "the file is being read".to_owned(),
-        CandidateEvent::TextExtracted { characters, pages, .. } => format!("{characters} characters on {pages} pages"),
+        CandidateEvent::TextExtracted { characters, pages, cut_short, .. } => {
+            let rest = if *cut_short { "; the file goes on" } else { "" };
+            format!("{characters} characters on {pages} pages{rest}")
+        }
         CandidateEvent::HiddenTextDetected { findings, share_permille } => {
             let techniques: Vec<&str> = findings.iter().map(|finding| finding.technique.as_str()).collect();
             format!("{share_permille} ‰ of the text is hidden: {}", techniques.join(", "))

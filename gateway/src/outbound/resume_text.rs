@@ -32,7 +32,8 @@ impl TextExtractor for Extractor {
                         characters: hidden.characters as u64,
                     })
                     .collect();
-                Ok(Ok(ResumeText { text: found.text, pages: found.pages, contact, hidden }))
+                let (pages, cut_short) = (found.pages, found.truncated);
+                Ok(Ok(ResumeText { text: found.text, pages, contact, cut_short, hidden }))
             }
             Err(ExtractError::File(failure)) => {
                 Ok(Err(Failure { code: failure.code().to_owned(), sentence: failure.sentence().to_owned() }))

@@ -200,7 +200,14 @@ pub(crate) fn text_extracted(found: Option<&Contact>) -> Event {
 }
 
 pub(crate) fn text_extracted_with(found: Option<Sealed>) -> Event {
-    CandidateEvent::TextExtracted { text_key: "text/1".to_owned(), characters: 1_200, pages: 2, found }.into()
+    CandidateEvent::TextExtracted {
+        text_key: "text/1".to_owned(),
+        characters: 1_200,
+        pages: 2,
+        found,
+        cut_short: false,
+    }
+    .into()
 }
 
 pub(crate) fn extraction_failed() -> Event {
