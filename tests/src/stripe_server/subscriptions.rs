@@ -292,7 +292,8 @@ impl World {
         }
         let now = self.now();
         if form["prorate"] == "true" {
-            let unused = self.subscriptions[id].items.iter().filter_map(|item| credit(item, now)).collect();
+            let subscription = &self.subscriptions[id];
+            let unused = subscription.items.iter().filter_map(|item| credit(item, subscription.day, now)).collect();
             self.bill(id, "subscription_update", unused, now);
         }
         if form["invoice_now"] == "true" {
