@@ -259,6 +259,7 @@ macro_rules! contract_tests {
                 a_notice_about_nobody_of_ours_is_passed_over,
                 a_notice_that_cannot_be_followed_is_given_up_and_redriven,
                 a_customer_is_known_by_its_metadata_and_after_a_pause,
+                a_customer_that_was_replaced_stays_the_tenants,
                 an_order_is_placed_once_though_the_answer_was_lost,
                 a_declined_order_says_why_and_changes_nothing,
                 an_upgrade_counts_at_once_and_reaches_the_provider,

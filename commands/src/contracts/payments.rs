@@ -222,6 +222,37 @@ pub async fn a_customer_is_known_by_its_metadata_and_after_a_pause(store: Store)
     crew.stop().await;
 }
 
+pub async fn a_customer_that_was_replaced_stays_the_tenants(store: Store) {
+    let (ports, provider) = paying_ports();
+    let crew = Crew::at_work(&store, &ports);
+    let (tenant, former, id) = paying(&store, &provider, "small").await;
+    let next = format!("cus_next_{}", tenant.id);
+    let replace = || payments::replace_customer(&store.bus, tenant.context(), next.clone(), "deleted there".to_owned());
+    let refused = replace().await.unwrap_err();
+    assert!(matches!(refused, CommandError::Subscription(SubscriptionError::StillPaid(paid)) if paid == id));
+
+    provider.change(&id, |sub| "canceled".clone_into(&mut sub.status));
+    notify(&store, "customer.subscription.deleted", &former).await;
+    until_all_is_done(&store).await;
+    replace().await.unwrap();
+    provider.add_subscription(&former, "price_small", "active");
+    let notice = notify(&store, "customer.subscription.created", &former).await;
+    until_all_is_done(&store).await;
+    assert!(webhook(&store, notice).await.settled);
+    let after = state(&store, &tenant).await;
+    assert_eq!((after.plan.code.as_str(), after.customer.as_ref()), ("small", Some(&next)));
+
+    // The larger one of both counts, whichever customer pays for it.
+    provider.add_subscription(&next, "price_large", "active");
+    notify(&store, "customer.subscription.created", &next).await;
+    until_all_is_done(&store).await;
+    assert_eq!(state(&store, &tenant).await.plan.code, "large");
+    notify(&store, "customer.subscription.updated", &former).await;
+    until_all_is_done(&store).await;
+    assert_eq!(state(&store, &tenant).await.plan.code, "large");
+    crew.stop().await;
+}
+
 fn order(plan: &str) -> OrderPlan {
     OrderPlan {
         order: Uuid::now_v7(),
