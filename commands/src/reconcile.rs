@@ -494,8 +494,8 @@ mod tests {
             let found = compare(&entries, &unsent(&[]), window, theirs, at(NOW));
             assert_eq!((found.verdict, found.given_up, found.given_up_quantity), (verdict, 1, 2));
         }
-        let young = [refused, entry(3, 1, "20T11:59:00")];
-        assert_eq!(compared(&young, &[], 1).1, Verdict::Drift, "whatever may still be counted");
+        let young = [refused, entry(3, 3, "20T11:59:00")];
+        assert_eq!(compared(&young, &[], 3).1, Verdict::Drift, "whatever may still be counted");
     }
 
     #[test]
