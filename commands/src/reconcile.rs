@@ -416,6 +416,8 @@ fn compare(
     }
     found.verdict = match (theirs == found.ours, (lowest..=highest).contains(&theirs)) {
         (true, _) if found.unsent == 0 => Verdict::Ok,
+        // To look again would not help.
+        (false, _) if found.given_up > 0 => Verdict::Drift,
         (_, true) => Verdict::OnItsWay,
         (_, false) => Verdict::Drift,
     };
@@ -546,6 +548,8 @@ mod tests {
             let found = compare(&entries, &unsent(&[]), window, theirs, at(NOW));
             assert_eq!((found.verdict, found.given_up, found.given_up_quantity), (verdict, 1, 2));
         }
+        let young = [refused, entry(3, 3, "20T11:59:00")];
+        assert_eq!(compared(&young, &[], 3).1, Verdict::Drift, "whatever may still be counted");
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
-use starscreen_domain::{Event, EventId, JobId, usage::UsageEvent, work::Lane};
+use starscreen_domain::{Event, EventId, JobId, UsageId, usage::UsageEvent, work::Lane};
 
 use super::{
     Store,
     crew::{Crew, hurry, unfinished, until_all_is_done, upload},
-    payments::{events, paying, paying_ports},
+    payments::{events, paying, paying_ports, state},
     scripted::Scripted,
     scripted_payments::{Fault, ScriptedPayments},
     stage::{self, Tenant, history, until},
@@ -112,7 +112,12 @@ pub async fn refused_entries_hold_up_no_others(store: Store) {
     // Refused once more, one of them is dead once more.
     let two = dead(&store).await;
     provider.then([Fault::Declines; FOR_GOOD - 1]);
-    operations::redrive(&store.bus, &store.queue, &two[0]).await.unwrap();
+    store.queue.pause(Lane::Billing, "a look at the dead", None).await.unwrap();
+    let period = state(&store, &tenant).await.period(Utc::now()).unwrap();
+    let (period, entry) = (UsageId::of(tenant.id, &period), EventId(two[0].subject));
+    subscription::retry_metering(&store.bus, tenant.context(), period, entry).await.unwrap();
+    assert_eq!(dead(&store).await.len(), 1, "it is no longer dead from that moment on");
+    store.queue.resume(Lane::Billing).await.unwrap();
     until_all_is_done(&store).await;
     let after: Vec<_> = dead(&store).await.into_iter().map(|dead| dead.subject).collect();
     assert_eq!(after, [two[1].subject, two[0].subject]);
