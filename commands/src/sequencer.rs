@@ -253,7 +253,7 @@ async fn give_positions(session: &mut PgConnection, last: &mut Last) -> Result<b
     Ok(waiting > next)
 }
 
-/// A session as pg_stat_activity shows it. Of other roles' sessions it hides what they do.
+/// A session as `pg_stat_activity` shows it. Of other roles' sessions it hides what they do.
 struct Session {
     application_name: Option<String>,
     pid: i32,
