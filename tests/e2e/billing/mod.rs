@@ -11,7 +11,7 @@ mod webhooks;
 
 use serde_json::{Value, json};
 use starscreen_tests::{
-    Account, Answer, GOOD_CARD, STRIPE_KEY, StripePrice, StripeServer, TestApp, WEBHOOK_SECRET, Webhook,
+    Account, Answer, Client, GOOD_CARD, STRIPE_KEY, StripePrice, StripeServer, TestApp, WEBHOOK_SECRET, Webhook,
 };
 
 use crate::product_binary;
@@ -30,6 +30,8 @@ pub(crate) struct Shop {
     /// Before the stand-in, so that its last work is done when it is dropped.
     pub app: TestApp,
     pub stripe: StripeServer,
+    /// Nobody in particular, such as Stripe.
+    client: Client,
 }
 
 /// A stand-in that sells the product's plans.
@@ -71,7 +73,8 @@ impl Shop {
         let stripe = stripe();
         let base_url = stripe.base_url();
         let app = TestApp::start_with(&product_binary(), &[&settings(&base_url), more].concat());
-        Self { app, stripe }
+        let client = app.client();
+        Self { app, stripe, client }
     }
 
     /// Lets verbs of an operator reach the stand-in, as the server does.
@@ -99,7 +102,7 @@ impl Shop {
     }
 
     pub async fn send_signed(&self, body: &str, signature: &str) -> Answer {
-        let call = self.app.client().post("webhooks/stripe").header("stripe-signature", signature);
+        let call = self.client.post("webhooks/stripe").header("stripe-signature", signature);
         call.body("application/json; charset=utf-8", body.to_owned()).send().await
     }
 
@@ -110,7 +113,7 @@ impl Shop {
 
     /// An account that pays for a plan.
     pub async fn subscriber(&self, tier: &str) -> Account {
-        let account = self.app.client().account().await;
+        let account = self.client.account().await;
         let bought = self.order(&account, tier).await.expect(200).json();
         assert_eq!(bought["plan"], tier, "{bought}");
         self.until(&account, |seen| seen["plan"] == tier).await;

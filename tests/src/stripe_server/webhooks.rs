@@ -70,7 +70,8 @@ impl Webhook {
             Signing::Forged => Some(Self::signature(&body, now, &["whsec_of_somebody_else"])),
             Signing::Unsigned => None,
         };
-        let request = reqwest::Client::new().post(url).header("content-type", "application/json; charset=utf-8");
+        let client = reqwest::Client::builder().tls_certs_only([]).build().unwrap(); // webhooks go in clear
+        let request = client.post(url).header("content-type", "application/json; charset=utf-8");
         let request = match signature {
             Some(signature) => request.header("stripe-signature", signature),
             None => request,
