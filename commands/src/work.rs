@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -90,8 +90,9 @@ impl LanePause {
 pub struct WorkQueue {
     db: Db,
     wakes: Arc<Wakes>,
-    /// Who was served last in each lane; those with as much in flight as he are served before him.
-    served: Arc<Mutex<HashMap<Lane, Uuid>>>,
+    /// Who was served last in each lane, with something urgent and with something else; those with as much in flight as
+    /// he are served before him.
+    served: Arc<Mutex<HashMap<(Lane, bool), Uuid>>>,
 }
 
 /// Hops from tenant to tenant along the index, so a long queue of one costs nothing, and looks into the queues of no
@@ -181,6 +182,10 @@ impl WorkQueue {
         Self { db, wakes, served: Arc::default() }
     }
 
+    fn served(&self) -> MutexGuard<'_, HashMap<(Lane, bool), Uuid>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// For what operators ask of the same tables.
     pub(crate) fn db(&self) -> &Db {
         &self.db
@@ -195,10 +200,10 @@ impl WorkQueue {
         if self.pause_of(lane).await?.is_some_and(|pause| pause.holds_at(now)) {
             return Ok(vec![]);
         }
-        let last = self.served.lock().unwrap_or_else(PoisonError::into_inner).get(&lane).copied().unwrap_or_default();
-        let mut ready = self.ready(lane, 1, limit, now, last).await?;
+        let last = [false, true].map(|urgent| self.served().get(&(lane, urgent)).copied().unwrap_or_default());
+        let mut ready = self.ready(lane, true, limit, now, last).await?;
         if ready.len() < limit {
-            ready.extend(self.ready(lane, 0, limit, now, last).await?);
+            ready.extend(self.ready(lane, false, limit, now, last).await?);
         }
         if ready.is_empty() {
             return Ok(vec![]);
@@ -236,9 +241,7 @@ impl WorkQueue {
         }
         tx.commit().await?;
         claimed.sort_by_key(|(turn, _)| *turn);
-        if let Some((_, claim)) = claimed.last() {
-            self.served.lock().unwrap_or_else(PoisonError::into_inner).insert(lane, claim.tenant.0);
-        }
+        self.served().extend(claimed.iter().map(|(_, claim)| ((lane, claim.urgent), claim.tenant.0)));
         Ok(claimed.into_iter().map(|(_, claim)| claim).collect())
     }
 
@@ -246,17 +249,17 @@ impl WorkQueue {
     async fn ready(
         &self,
         lane: Lane,
-        urgent: i64,
+        urgent: bool,
         limit: usize,
         now: i64,
-        last: Uuid,
+        last: [Uuid; 2],
     ) -> Result<Vec<Ready>, sqlx::Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut values = vec![lane.name().into(), urgent.into(), now.into(), limit.into()];
+        let mut values = vec![lane.name().into(), i64::from(urgent).into(), now.into(), limit.into()];
         if lane == Lane::Clock {
             return self.db.fetch(Scope::All, DUE, values).await;
         }
-        values.push(last.into());
+        values.push(last[usize::from(urgent)].into());
         self.db.fetch(Scope::All, READY, values).await
     }
 
@@ -494,7 +497,8 @@ impl WorkQueue {
 }
 
 /// Urgent first, then whoever would have the least in flight with this item, then whose turn it is, then by age.
-fn fairly(ready: Vec<Ready>, limit: usize, last: Uuid) -> Vec<Ready> {
+/// `last`: who was served last, with something else and with something urgent.
+fn fairly(ready: Vec<Ready>, limit: usize, last: [Uuid; 2]) -> Vec<Ready> {
     let mut turns: HashMap<Uuid, i64> = HashMap::new();
     let mut ranked: Vec<(i64, Ready)> = ready
         .into_iter()
@@ -504,8 +508,9 @@ fn fairly(ready: Vec<Ready>, limit: usize, last: Uuid) -> Vec<Ready> {
             (*turn, item)
         })
         .collect();
-    ranked
-        .sort_by_key(|(turn, item)| (!item.urgent, *turn, item.tenant <= last, item.tenant, item.free_at_ms, item.id));
+    ranked.sort_by_key(|(turn, item)| {
+        (!item.urgent, *turn, item.tenant <= last[usize::from(item.urgent)], item.tenant, item.free_at_ms, item.id)
+    });
     ranked.into_iter().take(limit).map(|(_, item)| item).collect()
 }
 

@@ -267,7 +267,7 @@ mod tests {
                 "PlanChangeScheduled" => continue, // asks for two; below
                 "PlanChanged" | "PlanChangeWithdrawn" => Some(Task::InformProvider),
                 "PlanOrdered" => Some(Task::PlaceOrder),
-                "CustomerLinked" | "ProviderStateRecorded" => Some(Task::FollowDaily),
+                "CustomerLinked" | "CustomerReplaced" | "ProviderStateRecorded" => Some(Task::FollowDaily),
                 "PeriodOpened" => Some(Task::ClosePeriod),
                 "OverageMetered" => Some(Task::MeterOverage { quantity: 3, at: at("2026-03-20T08:00:00Z") }),
                 "MeteringRetried" => Some(again(3)),

@@ -244,6 +244,7 @@ macro_rules! contract_tests {
                 the_tenant_with_the_least_in_flight_goes_first,
                 a_long_queue_does_not_delay_a_neighbour,
                 tenants_are_served_in_turn,
+                what_is_urgent_takes_nobodys_turn,
                 a_claim_takes_as_many_as_asked_for,
                 a_lease_that_ran_out_is_somebody_elses,
                 an_extended_lease_lasts,

@@ -110,6 +110,23 @@ pub async fn tenants_are_served_in_turn(store: Store) {
     assert_eq!(tenants(&both), [large, large]);
 }
 
+/// Whoever has something urgent all the time does not decide who of the others is served in between.
+pub async fn what_is_urgent_takes_nobodys_turn(store: Store) {
+    let (one, other, urgent) = (a_tenant(), a_tenant(), a_tenant());
+    bulk(&store, one, 9).await;
+    bulk(&store, other, 9).await;
+    let mut served = vec![];
+    for _ in 0..4 {
+        ask(&store.writer, vec![work(urgent, Task::ExtractText, true)]).await;
+        for _ in 0..2 {
+            let item = claim(&store.queue, 1).await.remove(0);
+            served.push(item.tenant);
+            assert!(store.queue.complete(item.lease).await.unwrap());
+        }
+    }
+    assert_eq!(served, [urgent, one, urgent, other, urgent, one, urgent, other]);
+}
+
 pub async fn a_claim_takes_as_many_as_asked_for(store: Store) {
     let tenant = a_tenant();
     let asked = bulk(&store, tenant, 5).await;

@@ -326,8 +326,9 @@ impl Workers {
             });
             match committed.await {
                 Ok(recorded) if !recorded.output => return Ok(was_new),
+                Ok(_) => was_new = true,
                 // Something was decided while the answer was on its way: it is asked for again.
-                Ok(_) | Err(CommandError::Subscription(SubscriptionError::Outdated)) => was_new = true,
+                Err(CommandError::Subscription(SubscriptionError::Outdated)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
