@@ -275,6 +275,8 @@ macro_rules! contract_tests {
                 a_closed_period_takes_late_scores_as_entries_of_the_running_one;
             following:
                 a_lost_notice_is_made_up_for_within_a_day,
+                a_customer_that_is_gone_has_nothing_and_those_before_it_all_they_have,
+                a_plan_does_not_end_because_its_customer_was_not_found,
                 whoever_pays_nothing_is_asked_about_for_a_month,
                 without_a_key_nobody_is_asked_and_nothing_waits,
                 a_turn_is_taken_once;
