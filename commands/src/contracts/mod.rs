@@ -282,6 +282,9 @@ macro_rules! contract_tests {
                 a_turn_is_taken_once;
             metering:
                 an_entry_that_is_refused_for_good_is_given_up_and_redriven_as_itself,
+                an_entry_is_refused_for_an_hour_before_it_is_given_up,
+                only_refusals_count_against_an_entry,
+                what_a_deleted_customer_was_to_pay_is_dead_until_another_is_linked,
                 refused_entries_hold_up_no_others,
                 an_outage_gives_up_no_entry;
             operations:
