@@ -114,17 +114,22 @@ pub const CUSTOMER_GONE_SENTENCE: &str = "Your customer account was deleted at t
     operator of this server to link a new one; until then nothing can be paid or changed there.";
 
 /// What the tenant has at the provider: of the linked customer, or of `customer` where none is linked yet, and of those
-/// that were linked before.
+/// that were linked before. Whoever was deleted there has nothing.
 ///
 /// # Errors
-/// Those of [`Payments::subscriptions`]; a former customer may be gone.
+/// Those of [`Payments::subscriptions`], and of [`Payments::is_gone`]: a plan does not end because a customer that is
+/// there was not found once.
 pub async fn subscriptions_of(
     payments: &dyn Payments,
     subscription: &Subscription,
     customer: &str,
 ) -> Result<Vec<PaidSubscription>, PaymentsError> {
     let linked = subscription.customer.as_deref().unwrap_or(customer);
-    let mut all = payments.subscriptions(linked).await?;
+    let is_linked = subscription.customer.is_some();
+    let mut all = match payments.subscriptions(linked).await {
+        Err(PaymentsError::CustomerGone) if is_linked && payments.is_gone(linked).await? => vec![],
+        theirs => theirs?,
+    };
     for former in &subscription.former_customers {
         match payments.subscriptions(former).await {
             Ok(theirs) => all.extend(theirs),

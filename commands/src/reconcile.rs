@@ -341,10 +341,7 @@ impl Sides<'_> {
         let tenant = checked.tenant;
         for _ in 0..AT_MOST {
             let before = self.bus.read::<Subscription>(tenant, tenant).await?;
-            let theirs = match subscriptions_of(self.payments, &before, customer).await {
-                Err(PaymentsError::CustomerGone) => vec![],
-                theirs => theirs?,
-            };
+            let theirs = subscriptions_of(self.payments, &before, customer).await?;
             let ours = self.bus.read::<Subscription>(tenant, tenant).await?;
             if ours.revision != before.revision {
                 continue;

@@ -239,7 +239,10 @@ async fn usage_that_stripe_refuses_for_good_is_dead_until_it_is_redriven() {
     paid.stripe.fail(METER_EVENTS, &vec![StripeFault::Status(400); 6]);
     let candidate = account.take_in(&job, &Resume::unique()).await;
     account.until_candidate_is(&job, &candidate, "SCORED").await;
-    let look = async || paid.app.unfinished().await;
+    let look = async || {
+        paid.app.events().hurry("billing").await;
+        paid.app.unfinished().await
+    };
     paid.app.log().until_at_most(Duration::from_mins(2), "it is given up", look).await;
 
     let dead = paid.app.operate(&["queue", "dead", "billing", "--json"]).succeeded().stdout;

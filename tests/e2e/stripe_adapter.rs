@@ -359,6 +359,9 @@ async fn a_hosted_page_sells_what_was_ordered() {
     let gone = stripe.customer().await.1;
     assert!(!stripe.payments.is_gone(&gone).await.unwrap());
     stripe.server.by_hand("DELETE", &format!("/v1/customers/{gone}"), "");
+    assert_eq!(stripe.payments.subscriptions(&gone).await.unwrap(), []);
+    stripe.server.forget_deleted(true);
+    assert!(matches!(stripe.payments.subscriptions(&gone).await, Err(PaymentsError::CustomerGone)));
     for customer in [gone, "cus_unknown".to_owned()] {
         assert!(stripe.payments.is_gone(&customer).await.unwrap());
         let order = Order { customer: customer.clone(), ..order.clone() };

@@ -133,6 +133,12 @@ impl Events {
         self.0.change(sql).await.unwrap_or_else(|error| panic!("{:?}: {error}", self.0))
     }
 
+    /// Ends the pauses of what waits in a lane after a failed try.
+    pub async fn hurry(&self, lane: &str) {
+        let sql = format!("UPDATE work SET free_at_ms = 0 WHERE lease IS NULL AND lane = '{lane}'");
+        self.0.change(&sql).await.unwrap_or_else(|error| panic!("{:?}: {error}", self.0));
+    }
+
     /// For each stream, how long after its first event `from` its first event `to` was recorded.
     pub async fn milliseconds_between(&self, from: &str, to: &str) -> Vec<f64> {
         let first = |name| {

@@ -6,14 +6,15 @@ use starscreen_domain::work::{Lane, Task};
 use super::{
     Store,
     crew::{Crew, LEASE, unfinished, until_all_is_done},
-    payments::{free_tenant, notify, paying, paying_ports, state},
+    payments::{events, free_tenant, notify, paying, paying_ports, state},
     scripted::Scripted,
-    stage::{self, until},
+    stage::{self, Tenant, until},
 };
 use crate::{
     db::Scope,
     operations::{self, Item, ItemState},
     payments,
+    reconcile::{Sides, TenantChecked, reconcile},
 };
 
 /// What is to be done once a day.
@@ -27,6 +28,14 @@ async fn change_work(store: &Store, set: &str) {
     let sql = format!("UPDATE work SET {set} WHERE lease IS NULL AND task = '\"follow_daily\"'");
     tx.execute(&sql, vec![]).await.unwrap();
     tx.commit().await.unwrap();
+}
+
+async fn reconciled(store: &Store, ports: &Scripted, tenant: &Tenant) -> TenantChecked {
+    let ports = ports.ports();
+    let payments = ports.payments.as_deref().unwrap();
+    let sides =
+        Sides { bus: &store.bus, log: &store.log, queue: &store.queue, catalog: ports.catalog.as_ref(), payments };
+    reconcile(&sides, &[tenant.id], None, Utc::now()).await.tenants.remove(0)
 }
 
 /// Lets what is due within a day come, and returns when all of it is done.
@@ -73,6 +82,49 @@ pub async fn a_lost_notice_is_made_up_for_within_a_day(store: Store) {
     provider.change(&id, |sub| "canceled".clone_into(&mut sub.status));
     a_day_later(&store).await;
     assert_eq!(state(&store, &tenant).await.plan.code, "free");
+    crew.stop().await;
+}
+
+pub async fn a_customer_that_is_gone_has_nothing_and_those_before_it_all_they_have(store: Store) {
+    let (ports, provider) = paying_ports();
+    let crew = Crew::at_work(&store, &ports);
+    let (tenant, first, id) = paying(&store, &provider, "small").await;
+    let replace = |customer: &str| {
+        payments::replace_customer(&store.bus, tenant.context(), customer.to_owned(), "it was deleted".to_owned())
+    };
+    provider.delete_customer(&first);
+    assert!(replace("cus_second").await.is_err(), "nobody has said yet that it no longer pays");
+    notify(&store, "customer.deleted", &first).await;
+    until_all_is_done(&store).await;
+    let after = state(&store, &tenant).await;
+    assert_eq!((after.plan.code.as_str(), after.paid), ("free", None), "not {id}");
+    replace("cus_second").await.unwrap();
+    replace("cus_third").await.unwrap();
+
+    provider.add_subscription("cus_second", "price_large", "active");
+    provider.delete_customer("cus_third");
+    notify(&store, "customer.deleted", "cus_third").await;
+    until_all_is_done(&store).await;
+    assert_eq!(state(&store, &tenant).await.plan.code, "large");
+    assert_eq!(events(&store, "WebhookGivenUp").await, 0);
+    let found = reconciled(&store, &ports, &tenant).await;
+    assert_eq!((found.differences, found.unknown, found.customer_is_gone), (vec![], None, true));
+    crew.stop().await;
+}
+
+pub async fn a_plan_does_not_end_because_its_customer_was_not_found(store: Store) {
+    let (ports, provider) = paying_ports();
+    let crew = Crew::at_work(&store, &ports);
+    let (tenant, customer, _) = paying(&store, &provider, "small").await;
+    provider.mislay_customer(&customer, true);
+    notify(&store, "customer.updated", &customer).await;
+    until_all_is_done(&store).await;
+    assert_eq!((state(&store, &tenant).await.plan.code.as_str(), events(&store, "WebhookGivenUp").await), ("small", 1));
+    let found = reconciled(&store, &ports, &tenant).await;
+    assert_eq!((found.differences, found.unknown.is_some()), (vec![], true), "it cannot be told");
+
+    provider.mislay_customer(&customer, false);
+    assert_eq!(reconciled(&store, &ports, &tenant).await.unknown, None);
     crew.stop().await;
 }
 

@@ -8,13 +8,15 @@ use starscreen_domain::{Event, EventId, JobId, UsageId, usage::UsageEvent, work:
 use super::{
     Store,
     crew::{Crew, hurry, unfinished, until_all_is_done, upload},
-    payments::{events, paying, paying_ports, state},
+    payments::{events, notify, paying, paying_ports, state},
     scripted::Scripted,
     scripted_payments::{Fault, ScriptedPayments},
     stage::{self, Tenant, history, until},
 };
 use crate::{
-    operations::{self, Dead, Redriven},
+    operations::{self, Dead, Item, Redriven},
+    payments,
+    ports::PaymentsError,
     reconcile::{Sides, Verdict, reconcile},
     subscription::{self, Correction},
 };
@@ -128,6 +130,78 @@ pub async fn refused_entries_hold_up_no_others(store: Store) {
     until_all_is_done(&store).await;
     let usage = stage::usage(&store, &tenant).await;
     assert_eq!((dead(&store).await.len(), billed(&provider), usage.metered), (0, 6, 6));
+    crew.stop().await;
+}
+
+/// So that what is set up wrongly there can be mended before every entry is dead.
+pub async fn an_entry_is_refused_for_an_hour_before_it_is_given_up(store: Store) {
+    let (ports, provider) = paying_ports();
+    let crew = Crew::at_work(&store, &ports);
+    let (tenant, _, _) = paying(&store, &provider, "metered").await;
+    let job = stage::job(&store, &tenant).await;
+    provider.then([Fault::Declines; FOR_GOOD - 1]);
+    for number in 0..2 {
+        upload(&store, &ports, &tenant, job, &format!("Rust engineer {number}")).await;
+    }
+    let mut waits = TimeDelta::zero();
+    for refusals in 1..FOR_GOOD - 1 {
+        let item = until("it waits after a refusal", async || {
+            let items = operations::items(&store.queue, Some(Lane::Billing), false, 10).await.unwrap();
+            let is_refused = |item: &Item| {
+                item.attempts == u64::try_from(refusals).unwrap() && item.free_at > Utc::now() + TimeDelta::minutes(1)
+            };
+            items.into_iter().find(is_refused)
+        })
+        .await;
+        waits += item.free_at - Utc::now();
+        assert_eq!(dead(&store).await.len(), 0);
+        hurry(&store).await;
+    }
+    until_all_is_done(&store).await;
+    assert_eq!((dead(&store).await.len(), provider.faults_left()), (1, 0));
+    assert!(waits > TimeDelta::minutes(59), "{waits}");
+    crew.stop().await;
+}
+
+/// What fails here, however often, leaves the entry all its tries.
+pub async fn only_refusals_count_against_an_entry(store: Store) {
+    let (ports, provider) = paying_ports();
+    let crew = Crew::at_work(&store, &ports);
+    let (tenant, _, _) = paying(&store, &provider, "metered").await;
+    let job = stage::job(&store, &tenant).await;
+    provider.then([Fault::Panics; FOR_GOOD]);
+    provider.then([Fault::Declines; FOR_GOOD - 2]);
+    scored(&store, &ports, &tenant, job, 2).await;
+    assert_eq!((dead(&store).await.len(), billed(&provider), provider.faults_left()), (0, 1, 0));
+    crew.stop().await;
+}
+
+/// Whoever is linked in its place is billed, for the same entries.
+pub async fn what_a_deleted_customer_was_to_pay_is_dead_until_another_is_linked(store: Store) {
+    let (ports, provider) = paying_ports();
+    let crew = Crew::at_work(&store, &ports);
+    let (tenant, customer, _) = paying(&store, &provider, "metered").await;
+    let job = stage::job(&store, &tenant).await;
+    provider.delete_customer(&customer);
+    scored(&store, &ports, &tenant, job, 2).await;
+    let [entry] = metered(&store).await[..] else { panic!("one candidate is over the included one") };
+    let [Dead { subject, code, last_error, .. }] = &dead(&store).await[..] else { panic!("it is given up") };
+    assert_eq!((*subject, code.as_str()), (entry.0, "metering_declined"));
+    assert_eq!(*last_error, PaymentsError::CustomerGone.to_string());
+    assert_eq!(events(&store, "MeteringGivenUp").await, 1);
+
+    notify(&store, "customer.deleted", &customer).await;
+    until_all_is_done(&store).await;
+    assert_eq!(state(&store, &tenant).await.plan.code, "free");
+    let reason = "it was deleted".to_owned();
+    payments::replace_customer(&store.bus, tenant.context(), "cus_next".to_owned(), reason).await.unwrap();
+    for one in dead(&store).await {
+        assert_eq!(operations::redrive(&store.bus, &store.queue, &one).await.unwrap(), Redriven::Again);
+    }
+    until_all_is_done(&store).await;
+    let sent = provider.metered();
+    assert_eq!((sent.len(), sent[0].entry, sent[0].customer.as_str()), (1, entry, "cus_next"));
+    assert_eq!((dead(&store).await.len(), billed(&provider)), (0, 1));
     crew.stop().await;
 }
 

@@ -276,11 +276,16 @@ macro_rules! contract_tests {
                 a_closed_period_takes_late_scores_as_entries_of_the_running_one;
             following:
                 a_lost_notice_is_made_up_for_within_a_day,
+                a_customer_that_is_gone_has_nothing_and_those_before_it_all_they_have,
+                a_plan_does_not_end_because_its_customer_was_not_found,
                 whoever_pays_nothing_is_asked_about_for_a_month,
                 without_a_key_nobody_is_asked_and_nothing_waits,
                 a_turn_is_taken_once;
             metering:
                 an_entry_that_is_refused_for_good_is_given_up_and_redriven_as_itself,
+                an_entry_is_refused_for_an_hour_before_it_is_given_up,
+                only_refusals_count_against_an_entry,
+                what_a_deleted_customer_was_to_pay_is_dead_until_another_is_linked,
                 refused_entries_hold_up_no_others,
                 an_outage_gives_up_no_entry;
             operations:

@@ -25,6 +25,8 @@ pub enum Fault {
     /// It happens, and the answer is lost.
     AnswerLost,
     Declines,
+    /// Its adapter does.
+    Panics,
 }
 
 #[derive(Default)]
@@ -36,10 +38,22 @@ struct State {
     subscriptions: Vec<PaidSubscription>,
     done: BTreeMap<Uuid, String>,
     metered: BTreeMap<Uuid, MeteredUsage>,
+    /// Customers that it does not know, and whether it says so to whoever asks for one.
+    missing: BTreeMap<String, bool>,
     faults: VecDeque<Fault>,
     /// Whether it does not answer at all.
     is_down: bool,
     changes: Vec<&'static str>,
+}
+
+impl State {
+    /// Looks for the customer that a call names.
+    fn look(&self, customer: &str) -> Result<(), PaymentsError> {
+        if self.is_down {
+            return Err(unavailable());
+        }
+        if self.missing.contains_key(customer) { Err(PaymentsError::CustomerGone) } else { Ok(()) }
+    }
 }
 
 impl ScriptedPayments {
@@ -92,6 +106,23 @@ impl ScriptedPayments {
         id
     }
 
+    /// Somebody deletes the customer there; what it paid for is over.
+    pub fn delete_customer(&self, customer: &str) {
+        let mut state = self.state();
+        let theirs = state.subscriptions.iter_mut().filter(|subscription| subscription.customer == customer);
+        theirs.for_each(|subscription| "canceled".clone_into(&mut subscription.status));
+        state.missing.insert(customer.to_owned(), true);
+    }
+
+    /// Calls that name the customer do not find it, although it is there; or do again.
+    pub fn mislay_customer(&self, customer: &str, is_mislaid: bool) {
+        if is_mislaid {
+            self.state().missing.insert(customer.to_owned(), false);
+        } else {
+            self.state().missing.remove(customer);
+        }
+    }
+
     pub fn change(&self, id: &str, change: impl FnOnce(&mut PaidSubscription)) {
         let mut state = self.state();
         let subscription = state.subscriptions.iter_mut().find(|subscription| subscription.id == id);
@@ -113,6 +144,7 @@ impl ScriptedPayments {
                 let (code, reason) = (Some("card_declined".to_owned()), "Your card was declined.".to_owned());
                 return Err(PaymentsError::Declined { code, reason });
             }
+            Some(Fault::Panics) => panic!("as the script says"),
             Some(Fault::AnswerLost) | None => {}
         }
         if !state.done.contains_key(&key) {
@@ -184,14 +216,16 @@ impl Payments for ScriptedPayments {
         if state.is_down { Err(unavailable()) } else { Ok(state.customers.get(customer).copied()) }
     }
 
-    async fn is_gone(&self, _: &str) -> Result<bool, PaymentsError> {
-        if self.state().is_down { Err(unavailable()) } else { Ok(false) }
+    async fn is_gone(&self, customer: &str) -> Result<bool, PaymentsError> {
+        let state = self.state();
+        if state.is_down { Err(unavailable()) } else { Ok(state.missing.get(customer) == Some(&true)) }
     }
 
     async fn subscriptions(&self, customer: &str) -> Result<Vec<PaidSubscription>, PaymentsError> {
         let state = self.state();
+        state.look(customer)?;
         let own = state.subscriptions.iter().rev().filter(|subscription| subscription.customer == customer);
-        if state.is_down { Err(unavailable()) } else { Ok(own.cloned().collect()) }
+        Ok(own.cloned().collect())
     }
 
     async fn subscribe(&self, order: &Order, _: &str, key: Uuid) -> Result<PaidSubscription, PaymentsError> {
@@ -233,8 +267,8 @@ impl Payments for ScriptedPayments {
         Ok(format!("https://pay.example/{}", order.customer))
     }
 
-    async fn close_checkouts(&self, _: &str) -> Result<(), PaymentsError> {
-        if self.state().is_down { Err(unavailable()) } else { Ok(()) }
+    async fn close_checkouts(&self, customer: &str) -> Result<(), PaymentsError> {
+        self.state().look(customer)
     }
 
     async fn portal(&self, customer: &str) -> Result<String, PaymentsError> {
@@ -247,6 +281,7 @@ impl Payments for ScriptedPayments {
 
     async fn record_usage(&self, usage: &MeteredUsage) -> Result<(), PaymentsError> {
         let usage = usage.clone();
+        self.state().look(&usage.customer)?;
         self.call(usage.entry.0, "usage", move |state| {
             state.metered.insert(usage.entry.0, usage);
             String::new()

@@ -30,8 +30,8 @@ use crate::{
 const KEY_MINUTES: i64 = 15;
 /// How long an order is tried.
 const ORDER_LASTS: TimeDelta = TimeDelta::hours(1);
-/// Tries before metered usage that is refused is given up. An outage counts as none.
-const MAX_METERING_ATTEMPTS: u32 = 6;
+/// Refusals before metered usage is given up; the pauses between them are an hour. Nothing else counts.
+const MAX_METERING_REFUSALS: u32 = 6;
 /// From when on an outage holds the lane as a whole, and for how long at a time.
 const DOWN_AFTER: Duration = Duration::from_secs(20);
 const LANE_WAITS: Duration = Duration::from_secs(10);
@@ -231,8 +231,15 @@ impl Workers {
         let usage = MeteredUsage { entry, customer, quantity, at };
         match self.payments()?.record_usage(&usage).await {
             Ok(()) => {}
-            Err(PaymentsError::Declined { reason, .. }) if item.attempts + 1 >= MAX_METERING_ATTEMPTS => {
+            Err(error @ (PaymentsError::Declined { .. } | PaymentsError::CustomerGone)) => {
                 self.has_answered(item.task.lane()).await;
+                let reason = match error {
+                    PaymentsError::Declined { reason, .. } => reason,
+                    error => error.to_string(),
+                };
+                if item.attempts + 1 < MAX_METERING_REFUSALS {
+                    return Err(WorkError::Again { reason, after: None, budget: Budget::Refusals });
+                }
                 return self.give_up_metering(item, entry, metered, reason).await;
             }
             Err(error) => return Err(trouble(item, error)),

@@ -50,6 +50,8 @@ const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(20);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a system may be down before what waits for it fails.
 const LONGEST_OUTAGE: Duration = Duration::from_hours(24);
+/// First pause of an item that was refused itself; it doubles with each refusal.
+const FIRST_REFUSED_PAUSE: Duration = Duration::from_mins(2);
 /// A lane that was refused tries again this often.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 /// A wait from which on the lane's pause is for everybody to see, although nothing is known to be down.
@@ -126,6 +128,8 @@ enum Budget {
     Tries,
     /// A day: the fault is of a system that is down, and it will come back.
     Time,
+    /// A number of refusals, minutes apart: what is wrong may be mended where it is refused.
+    Refusals,
 }
 
 impl WorkError {
@@ -286,6 +290,11 @@ impl Workers {
             }
             Err(WorkError::Again { reason, after, budget }) => {
                 let (pause, tried) = match budget {
+                    Budget::Refusals => (after_refusal(item.attempts), Tried::Counted),
+                    // Of these only refusals are counted.
+                    Budget::Tries if is_metering(&item.task) => {
+                        (after.map_or_else(|| outwait(item), spread), Tried::Down)
+                    }
                     Budget::Tries => (after.map_or_else(|| backoff(item.attempts), spread), Tried::Counted),
                     Budget::Time => (after.map_or_else(|| outwait(item), spread), Tried::Down),
                 };
@@ -398,7 +407,7 @@ impl Workers {
             | Task::FollowDaily => return Err(error),
         };
         let spent = match budget {
-            Budget::Tries => item.attempts + 1 >= max_attempts,
+            Budget::Tries | Budget::Refusals => item.attempts + 1 >= max_attempts,
             Budget::Time => down_for(item) >= LONGEST_OUTAGE,
         };
         if !spent {
@@ -481,6 +490,15 @@ fn down_for(item: &Claimed) -> Duration {
 /// As [`backoff`], growing with the outage.
 fn outwait(item: &Claimed) -> Duration {
     down_for(item).clamp(FIRST_PAUSE, LONGEST_PAUSE).mul_f64(rand::random::<f64>())
+}
+
+fn after_refusal(refusals: u32) -> Duration {
+    let pause = FIRST_REFUSED_PAUSE.saturating_mul(1 << refusals.min(16));
+    pause.mul_f64(1.0 + rand::random::<f64>() / 4.0)
+}
+
+fn is_metering(task: &Task) -> bool {
+    matches!(task, Task::MeterOverage { .. } | Task::MeterAgain { .. })
 }
 
 /// What somebody asked for, within reason, and not for all at the same moment.

@@ -1,7 +1,9 @@
 //! Which customer of Stripe's a tenant is, when that one is deleted there and another takes its place.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use starscreen_tests::{Account, Answer, GOOD_CARD};
+use starscreen_tests::{Account, Answer, GOOD_CARD, Resume};
 
 use super::{Shop, prices};
 
@@ -93,6 +95,49 @@ async fn whose_customer_is_deleted_is_told_so_and_goes_on_with_another() {
     let events = shop.app.events().all().await;
     let of_type = |name: &str| events.iter().filter(|event| event.event_type == name).count();
     assert_eq!((of_type("CustomerReplaced"), of_type("CustomerClaimed"), of_type("WebhookGivenUp")), (1, 2, 0));
+    let seen = reconciled(&shop, &account);
+    assert_eq!((&seen["verdict"], &seen["customer"]), (&json!("ok"), &json!(customer)), "{seen}");
+}
+
+/// Stripe is not bound to tell what a deleted customer had.
+#[tokio::test]
+async fn what_was_used_before_a_customer_was_deleted_is_billed_to_the_next_one() {
+    let shop = Shop::open();
+    shop.let_operators_in();
+    shop.stripe.forget_deleted(true);
+    let account = shop.subscriber("enterprise").await;
+    let former = shop.customer_of(&account);
+    let job = account.ready_job().await;
+    shop.settled().await;
+    shop.stripe.by_hand("DELETE", &format!("/v1/customers/{former}"), "");
+    shop.stripe.take_webhooks();
+    for _ in 0..3 {
+        let candidate = account.take_in(&job, &Resume::unique()).await;
+        account.until_candidate_is(&job, &candidate, "SCORED").await;
+    }
+    let look = async || {
+        shop.app.events().hurry("billing").await;
+        shop.app.unfinished().await
+    };
+    shop.app.log().until_at_most(Duration::from_mins(2), "the third candidate is given up", look).await;
+    let dead = shop.app.operate(&["queue", "dead", "billing", "--json"]).succeeded().stdout;
+    let dead: Value = serde_json::from_str(&dead).unwrap();
+    assert_eq!((dead.as_array().unwrap().len(), &dead[0]["code"]), (1, &json!("metering_declined")), "{dead}");
+    let entry = dead[0]["subject"].as_str().unwrap();
+
+    let customer = made_there(&shop);
+    let refused = replace(&shop, &account, &customer).refused();
+    assert!(refused.contains("that is asked for now, so try again in a moment"), "{refused}");
+    shop.until(&account, |seen| seen["plan"] == "free").await;
+    shop.settled().await;
+    replace(&shop, &account, &customer).succeeded();
+    shop.app.operate(&["queue", "redrive", "billing"]).succeeded();
+    shop.settled().await;
+    let calls = shop.stripe.calls("/v1/billing/meter_events");
+    let identifiers: Vec<_> = calls.iter().map(|call| call.form["identifier"].as_str().unwrap()).collect();
+    assert_eq!(identifiers, [entry; 7], "it is one entry");
+    let billed: Vec<_> = calls.iter().map(|call| &call.form["payload"]["stripe_customer_id"]).collect();
+    assert_eq!((billed[0], billed[6]), (&json!(former), &json!(customer)));
     let seen = reconciled(&shop, &account);
     assert_eq!((&seen["verdict"], &seen["customer"]), (&json!("ok"), &json!(customer)), "{seen}");
 }

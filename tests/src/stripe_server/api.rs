@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::{
     StripeCall, StripeFault, form,
-    refusals::{Refused, coded, failed, nowhere, reused, wrong_key},
+    refusals::{Refused, coded, failed, missing, nowhere, reused, wrong_key},
     world::{REMEMBERED_SECONDS, Remembered, World},
 };
 
@@ -200,6 +200,10 @@ pub fn handle(world: &mut World, method: &str, path: &str, form: &Value) -> Resu
         }
         ("GET", ["subscriptions"]) => {
             known(&[PAGES, &["customer", "status", "price"]])?;
+            let is_deleted = |id: &str| world.customers.get(id).is_some_and(|customer| customer.is_deleted);
+            if world.forgets_deleted && form["customer"].as_str().is_some_and(is_deleted) {
+                return Err(missing("customer", &form["customer"], "customer"));
+            }
             let found = world.list_subscriptions(form);
             Ok(page(world, found, form))
         }

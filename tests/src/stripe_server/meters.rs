@@ -37,7 +37,8 @@ impl World {
         }
         let payload = &form["payload"];
         let customer = &payload["stripe_customer_id"];
-        if !self.customers.contains_key(customer.as_str().unwrap_or_default()) {
+        let found = self.customers.get(customer.as_str().unwrap_or_default());
+        if found.is_none_or(|customer| customer.is_deleted) {
             return Err(missing("customer", customer, "payload[stripe_customer_id]"));
         }
         let value = payload["value"].as_str().and_then(|value| value.parse().ok());

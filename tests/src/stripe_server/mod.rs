@@ -222,6 +222,11 @@ impl StripeServer {
         self.world().page_size = size;
     }
 
+    /// While set, whoever asks for the subscriptions of a deleted customer is refused, as if it had never been there.
+    pub fn forget_deleted(&self, forgets: bool) {
+        self.world().forgets_deleted = forgets;
+    }
+
     /// While set, usage is taken but not yet counted, as Stripe counts later.
     pub fn count_later(&self, later: bool) {
         let mut world = self.world();
