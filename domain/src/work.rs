@@ -201,7 +201,7 @@ pub fn asked_by(subject: Uuid, event: &Event, at: DateTime<Utc>) -> Vec<Asked> {
             | SubscriptionEvent::PlanChanged { by_provider: true, .. }
             | SubscriptionEvent::PlanChangeWithdrawn { by_provider: true, .. }
             | SubscriptionEvent::OrderDeclined { .. }
-            | SubscriptionEvent::ProviderInformed {}
+            | SubscriptionEvent::ProviderInformed { .. }
             | SubscriptionEvent::StatusChanged { .. } => return vec![],
         },
         Event::Usage(event) => match event {
@@ -267,7 +267,7 @@ mod tests {
                 "PlanChangeScheduled" => continue, // asks for two; below
                 "PlanChanged" | "PlanChangeWithdrawn" => Some(Task::InformProvider),
                 "PlanOrdered" => Some(Task::PlaceOrder),
-                "CustomerLinked" | "ProviderStateRecorded" => Some(Task::FollowDaily),
+                "CustomerLinked" | "CustomerReplaced" | "ProviderStateRecorded" => Some(Task::FollowDaily),
                 "PeriodOpened" => Some(Task::ClosePeriod),
                 "OverageMetered" => Some(Task::MeterOverage { quantity: 3, at: at("2026-03-20T08:00:00Z") }),
                 "MeteringRetried" => Some(again(3)),
