@@ -13,7 +13,7 @@ use crate::{
     job::{BackgroundPatterns, Category, EducationPreferences, JobEvent, Rubric},
     period::Period,
     score::{Importance, Score, Total},
-    subscription::{Interval, Paid, PlanTerms, Price, SubscriptionEvent, SubscriptionStatus},
+    subscription::{Interval, Paid, PlanTerms, Price, Reached, SubscriptionEvent, SubscriptionStatus},
     usage::{ReleaseReason, UsageEvent},
     webhook::{WebhookEvent, WebhookOutcome},
 };
@@ -165,11 +165,15 @@ fn subscription() -> impl Strategy<Value = SubscriptionEvent> {
             code,
             reason
         }),
-        Just(SubscriptionEvent::ProviderInformed {}),
+        of(reached()).prop_map(|part| SubscriptionEvent::ProviderInformed { part }),
         of(paid()).prop_map(|paid| SubscriptionEvent::ProviderStateRecorded { paid }),
         (status(), of(moment()))
             .prop_map(|(status, grace_until)| SubscriptionEvent::StatusChanged { status, grace_until }),
     ]
+}
+
+fn reached() -> impl Strategy<Value = Reached> {
+    (any::<u64>(), plan(), plan()).prop_map(|(revision, paid_for, told)| Reached { revision, paid_for, told })
 }
 
 fn paid() -> impl Strategy<Value = Paid> {

@@ -163,6 +163,7 @@ fn every_optional_field_has_a_sample_without_it() {
     lacking("PlanChanged.v1.minimal.json", "/declined");
     lacking("PlanChangeScheduled.v1.minimal.json", "/by_provider");
     lacking("OrderDeclined.v1.minimal.json", "/code");
+    lacking("ProviderInformed.v1.json", "/part");
     lacking("ProviderStateRecorded.v1.minimal.json", "/paid");
     lacking("ProviderStateRecorded.v1.unknown_end.json", "/paid/period_end");
     lacking("StatusChanged.v1.minimal.json", "/grace_until");

@@ -201,7 +201,7 @@ pub fn asked_by(subject: Uuid, event: &Event, at: DateTime<Utc>) -> Vec<Asked> {
             | SubscriptionEvent::PlanChanged { by_provider: true, .. }
             | SubscriptionEvent::PlanChangeWithdrawn { by_provider: true, .. }
             | SubscriptionEvent::OrderDeclined { .. }
-            | SubscriptionEvent::ProviderInformed {}
+            | SubscriptionEvent::ProviderInformed { .. }
             | SubscriptionEvent::StatusChanged { .. } => return vec![],
         },
         Event::Usage(event) => match event {

@@ -267,6 +267,7 @@ macro_rules! contract_tests {
                 a_downgrade_comes_with_the_next_period,
                 a_downgrade_that_is_taken_back_costs_nothing_again,
                 an_upgrade_that_is_not_paid_is_taken_back,
+                an_upgrade_that_is_paid_outlives_one_that_is_not,
                 another_price_for_new_customers_changes_nothing_for_others,
                 a_cancellation_ends_with_the_paid_time_and_can_be_taken_back,
                 without_a_key_decisions_wait_and_nothing_fails,

@@ -390,6 +390,38 @@ pub async fn an_upgrade_that_is_not_paid_is_taken_back(store: Store) {
     crew.stop().await;
 }
 
+/// The second one is decided while the first is paid, and before anybody here knows that.
+pub async fn an_upgrade_that_is_paid_outlives_one_that_is_not(store: Store) {
+    let (ports, provider) = paying_ports();
+    let crew = Crew::at_work(&store, &ports);
+    let (tenant, _, _) = paying(&store, &provider, "small").await;
+    provider.hold_answers(true);
+    let upgrade = async |plan| {
+        subscription::move_to_plan(&store.bus, tenant.context(), terms(plan)).await.unwrap().output.revision
+    };
+    let first = upgrade("large").await;
+    until("the first one is paid", async || (provider.changes() == ["prices, prorated"]).then_some(())).await;
+    store.queue.pause(Lane::Billing, "one after the other", None).await.unwrap();
+    let second = upgrade("metered").await;
+    provider.hold_answers(false);
+    until("that is known here", async || {
+        let known = state(&store, &tenant).await;
+        (known.paid.as_ref().unwrap().price == "price_large").then_some(())
+    })
+    .await;
+    provider.then([Fault::Declines]);
+    store.queue.resume(Lane::Billing).await.unwrap();
+    until_all_is_done(&store).await;
+
+    let after = state(&store, &tenant).await;
+    assert_eq!((after.plan.code.as_str(), after.untold), ("large", false));
+    assert_eq!(provider.living()[0].items[0].price, "price_large");
+    let stays = |revision| after.declined(revision).map(|declined| declined.stays.as_str());
+    assert_eq!((stays(first), stays(second)), (None, Some("LARGE")));
+    assert_eq!(stage::usage(&store, &tenant).await.limit, Some(50));
+    crew.stop().await;
+}
+
 pub async fn another_price_for_new_customers_changes_nothing_for_others(store: Store) {
     let (ports, provider) = paying_ports();
     let crew = Crew::at_work(&store, &ports);

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -44,6 +45,8 @@ struct State {
     /// Whether it does not answer at all.
     is_down: bool,
     changes: Vec<&'static str>,
+    /// Whether what is done about prices is not answered yet.
+    holds_answers: bool,
 }
 
 impl State {
@@ -77,6 +80,11 @@ impl ScriptedPayments {
 
     pub fn down(&self, is_down: bool) {
         self.state().is_down = is_down;
+    }
+
+    /// What is done about prices is done, and not answered until this is over.
+    pub fn hold_answers(&self, holds_answers: bool) {
+        self.state().holds_answers = holds_answers;
     }
 
     /// Changes that were made, by name.
@@ -246,7 +254,11 @@ impl Payments for ScriptedPayments {
         key: Uuid,
     ) -> Result<PaidSubscription, PaymentsError> {
         let name = if prorate { "prices, prorated" } else { "prices" };
-        self.changed(key, name, &subscription.id, |subscription| subscription.items = items(prices))
+        let changed = self.changed(key, name, &subscription.id, |subscription| subscription.items = items(prices));
+        while self.state().holds_answers {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        changed
     }
 
     async fn set_cancel_at_period_end(

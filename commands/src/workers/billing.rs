@@ -71,15 +71,17 @@ impl Workers {
         let all = all.map_err(|error| trouble(item, error))?;
         let living: Vec<_> = all.into_iter().filter(|theirs| !is_over(theirs)).collect();
         let revision = subscription.revision;
-        let brought = match living.iter().find(|theirs| theirs.id == paid.id) {
+        let theirs = living.iter().find(|theirs| theirs.id == paid.id);
+        let brought = match theirs {
             Some(theirs) => self.bring_about(item, theirs.clone(), &subscription).await,
             None => Ok(()),
         };
         match brought {
             Ok(()) => {
-                let told = NoteProviderInformed { revision };
+                let told = NoteProviderInformed { revision, reached: theirs.map(|_| subscription.reached()) };
                 self.bus
                     .commit(on_behalf_of(item).in_turn(), move |unit| {
+                        let told = told.clone();
                         Box::pin(async move {
                             let tenant = unit.tenant();
                             unit.decide::<Subscription>(tenant, told).await.map(drop)

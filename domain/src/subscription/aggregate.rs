@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApplyScheduledChange, ChangePlan, DeclineOrder, DeclinePlanChange, Declined, LinkCustomer, NoteProviderInformed,
-    Order, OrderOutcome, OrderPlan, Paid, PlanTerms, RecordProviderState, ReplaceCustomer, SchedulePlanChange,
+    Order, OrderOutcome, OrderPlan, Paid, PlanTerms, Reached, RecordProviderState, ReplaceCustomer, SchedulePlanChange,
     Scheduled, StartSubscription, SubscriptionCommand, SubscriptionError, SubscriptionEvent, SubscriptionStatus,
     WithdrawPlanChange,
 };
@@ -32,7 +32,7 @@ pub struct Subscription {
     pub untold: bool,
     /// Revision of the last decision of ours that concerns the provider.
     pub decided: u64,
-    /// Of the first one that it was told together with that.
+    /// Of the first one that it was not told either.
     pub untold_since: u64,
     pub declined: Vec<Declined>,
     /// The plan that the provider's price stands for.
@@ -93,6 +93,13 @@ impl Subscription {
             Some(scheduled) if scheduled.plan.code != free => &scheduled.plan,
             _ => &self.plan,
         }
+    }
+
+    /// What the provider has as soon as it has this state.
+    pub fn reached(&self) -> Reached {
+        let next = self.scheduled.as_ref().map(|to| &to.plan).filter(|plan| plan.price.is_some());
+        let told = next.unwrap_or(&self.plan).clone();
+        Reached { revision: self.revision, paid_for: self.plan.clone(), told }
     }
 
     /// Whether what costs something may be asked for.
@@ -210,9 +217,18 @@ impl Subscription {
         }
     }
 
-    fn note_informed(&self, command: NoteProviderInformed) -> Vec<SubscriptionEvent> {
-        let is_all = self.decided <= command.revision;
-        if self.untold && is_all { vec![SubscriptionEvent::ProviderInformed {}] } else { vec![] }
+    /// What was paid before something else was decided stays paid, whatever becomes of the rest.
+    fn note_informed(
+        &self,
+        NoteProviderInformed { revision, reached }: NoteProviderInformed,
+    ) -> Vec<SubscriptionEvent> {
+        let part = match reached {
+            _ if !self.untold || revision < self.untold_since => return vec![],
+            _ if self.decided <= revision => None,
+            Some(reached) => Some(reached),
+            None => return vec![],
+        };
+        vec![SubscriptionEvent::ProviderInformed { part }]
     }
 
     fn decline_plan_change(&self, command: DeclinePlanChange) -> Vec<SubscriptionEvent> {
@@ -220,7 +236,7 @@ impl Subscription {
         let Some(plan) = self.paid_for.clone().filter(|_| self.untold && self.decided <= revision) else {
             return vec![];
         };
-        let mut events = vec![SubscriptionEvent::ProviderInformed {}];
+        let mut events = vec![SubscriptionEvent::ProviderInformed { part: None }];
         if plan != self.plan {
             let from = self.plan.code.clone();
             events.push(SubscriptionEvent::PlanChanged { from, plan, reason, by_provider: true, declined: true });
@@ -342,11 +358,14 @@ impl Subscription {
             SubscriptionEvent::OrderDeclined { code, reason, .. } => {
                 self.end_order(OrderOutcome::Declined { code, reason });
             }
-            SubscriptionEvent::ProviderInformed {} => {
-                self.untold = false;
-                let next = self.scheduled.as_ref().map(|to| &to.plan).filter(|plan| plan.price.is_some());
-                self.told = Some(next.unwrap_or(&self.plan).clone());
-                self.paid_for = Some(self.plan.clone());
+            SubscriptionEvent::ProviderInformed { part } => {
+                self.untold = part.is_some();
+                if let Some(part) = &part {
+                    self.untold_since = part.revision + 1;
+                }
+                let Reached { paid_for, told, .. } = part.unwrap_or_else(|| self.reached());
+                self.told = Some(told);
+                self.paid_for = Some(paid_for);
             }
             SubscriptionEvent::ProviderStateRecorded { paid } => {
                 if paid.as_ref().is_some_and(|paid| paid.status.holds_plan()) {

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Paid, PlanTerms};
+use super::{Paid, PlanTerms, Reached};
 
 #[derive(Clone, Debug)]
 pub enum SubscriptionCommand {
@@ -81,9 +81,11 @@ pub struct DeclineOrder {
 }
 
 /// Of the state after the event number `revision`; what was decided since is still to be told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NoteProviderInformed {
     pub revision: u64,
+    /// That state; `None`: there was nothing there that could have it.
+    pub reached: Option<Reached>,
 }
 
 /// The plan in force is not paid for: back to the one that is.

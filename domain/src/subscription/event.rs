@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Paid, PlanTerms, SubscriptionStatus};
+use super::{Paid, PlanTerms, Reached, SubscriptionStatus};
 
 /// One fact in the history of a tenant's subscription.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,8 +43,11 @@ pub enum SubscriptionEvent {
     PlanOrdered { order: Uuid, plan: PlanTerms, price: String, payment_method: String },
     /// Nothing has changed by it.
     OrderDeclined { order: Uuid, code: Option<String>, reason: String },
-    /// What was decided so far has reached the payment provider.
-    ProviderInformed {},
+    /// What was decided so far has reached the payment provider; with `part`, what was decided up to there.
+    ProviderInformed {
+        #[serde(default)]
+        part: Option<Reached>,
+    },
     /// What the payment provider says of the tenant's subscription; `None`: there is none any more.
     ProviderStateRecorded { paid: Option<Paid> },
     /// `grace_until`: how long everything still works although an invoice is not paid.

@@ -21,4 +21,6 @@ pub use command::{
 };
 pub use error::SubscriptionError;
 pub use event::SubscriptionEvent;
-pub use terms::{Declined, Interval, Order, OrderOutcome, Paid, PlanTerms, Price, Scheduled, SubscriptionStatus};
+pub use terms::{
+    Declined, Interval, Order, OrderOutcome, Paid, PlanTerms, Price, Reached, Scheduled, SubscriptionStatus,
+};

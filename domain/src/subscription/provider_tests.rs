@@ -28,6 +28,10 @@ fn professional() -> PlanTerms {
     terms("professional", 5_000)
 }
 
+fn a_price() -> Price {
+    Price { amount: 2_000, currency: "usd".to_owned(), interval: Interval::Monthly, overage: None }
+}
+
 fn now() -> DateTime<Utc> {
     at("2026-03-20T08:00:00Z")
 }
@@ -201,7 +205,7 @@ fn what_was_decided_here_and_not_told_yet_is_newer_than_what_is_said_there() {
     let history = [paying(), vec![changed("recruiter", professional(), false)]].concat();
     assert!(after::<Subscription>(history.clone()).untold);
     assert_eq!(then(history.clone(), active("price_1")), []);
-    let informed = [history.clone(), vec![SubscriptionEvent::ProviderInformed {}]].concat();
+    let informed = [history.clone(), vec![SubscriptionEvent::ProviderInformed { part: None }]].concat();
     assert_eq!(then(informed, active("price_2")), [recorded(active("price_2"))]);
 }
 
@@ -214,14 +218,19 @@ fn an_answer_from_before_the_last_change_is_refused() {
 #[test]
 fn the_provider_is_informed_of_the_state_it_was_told_and_not_of_a_later_one() {
     let history = [paying(), vec![changed("recruiter", professional(), false)]].concat();
-    let informed = |revision| SubscriptionCommand::from(NoteProviderInformed { revision });
+    let informed = |revision| {
+        let reached = Some(after::<Subscription>(history[..revision].to_vec()).reached());
+        SubscriptionCommand::from(NoteProviderInformed { revision: revision as u64, reached })
+    };
     given::<Subscription>(history.clone()).when(informed(3)).then_expect_events(vec![]);
     given::<Subscription>(history.clone())
         .when(informed(4))
-        .then_expect_events(vec![SubscriptionEvent::ProviderInformed {}]);
+        .then_expect_events(vec![SubscriptionEvent::ProviderInformed { part: None }]);
     // What the provider says meanwhile is no decision of ours.
-    let history = [history, vec![recorded(active("price_2"))]].concat();
-    given::<Subscription>(history).when(informed(4)).then_expect_events(vec![SubscriptionEvent::ProviderInformed {}]);
+    let later = [history.clone(), vec![recorded(active("price_2"))]].concat();
+    given::<Subscription>(later)
+        .when(informed(4))
+        .then_expect_events(vec![SubscriptionEvent::ProviderInformed { part: None }]);
 }
 
 #[test]
@@ -237,12 +246,12 @@ fn a_change_that_is_not_paid_is_taken_back() {
     };
     given::<Subscription>(history.clone())
         .when(decline(4).into())
-        .then_expect_events(vec![SubscriptionEvent::ProviderInformed {}, back.clone()]);
+        .then_expect_events(vec![SubscriptionEvent::ProviderInformed { part: None }, back.clone()]);
     given::<Subscription>(history.clone()).when(decline(3).into()).then_expect_events(vec![]);
 
     // It stays known which decisions they were, whatever is decided afterwards.
     let again = changed("recruiter", professional(), false);
-    let informed = || SubscriptionEvent::ProviderInformed {};
+    let informed = || SubscriptionEvent::ProviderInformed { part: None };
     let history = [history, vec![again.clone(), informed(), back, again, informed()]].concat();
     let mut state = Subscription::default();
     for event in history {
@@ -251,6 +260,59 @@ fn a_change_that_is_not_paid_is_taken_back() {
     let stays = Declined { first: 4, last: 5, stays: recruiter().display_name };
     let found: Vec<Option<&Declined>> = (3..10).map(|revision| state.declined(revision)).collect();
     assert_eq!(found, [None, Some(&stays), Some(&stays), None, None, None, None]);
+}
+
+/// A larger plan is paid there; before that is noted here, a still larger one is decided, and then declined.
+#[test]
+fn what_was_paid_before_something_else_was_decided_stays() {
+    let enterprise = || terms("enterprise", 50_000);
+    let upgrade = [paying(), vec![changed("recruiter", professional(), false)]].concat();
+    let both = [upgrade.clone(), vec![changed("professional", enterprise(), false)]].concat();
+    let reached = after::<Subscription>(upgrade).reached();
+    assert_eq!((reached.revision, &reached.paid_for, &reached.told), (4, &professional(), &professional()));
+    let note = || NoteProviderInformed { revision: 4, reached: Some(reached.clone()) };
+    let of_nothing = NoteProviderInformed { revision: 4, reached: None };
+    given::<Subscription>(both.clone()).when(of_nothing.into()).then_expect_events(vec![]);
+    let part = SubscriptionEvent::ProviderInformed { part: Some(reached.clone()) };
+    given::<Subscription>(both.clone()).when(note().into()).then_expect_events(vec![part.clone()]);
+
+    let history = [both, vec![part]].concat();
+    given::<Subscription>(history.clone()).when(note().into()).then_expect_events(vec![]);
+    let between = after::<Subscription>(history.clone());
+    assert_eq!((&between.plan, between.untold, &between.told), (&enterprise(), true, &Some(professional())));
+    let followed = then(&history, active("price_2"));
+    assert_eq!(followed, [recorded(active("price_2"))], "the newer decision is not known there");
+
+    let history = [history, followed].concat();
+    let decline = DeclinePlanChange { revision: history.len() as u64, reason: "declined".to_owned() };
+    let taken_back = after::<Subscription>(history.clone()).decide(decline.into()).unwrap();
+    let history = [history, taken_back].concat();
+    assert_eq!(then(&history, active("price_2")), [], "what is paid there is what is in force here");
+    let after_it = after::<Subscription>(history);
+    assert_eq!((&after_it.plan, after_it.untold), (&professional(), false));
+    assert_eq!((&after_it.told, &after_it.paid_for), (&Some(professional()), &Some(professional())));
+    let stays = |revision| after_it.declined(revision).map(|declined| declined.stays.as_str());
+    assert_eq!((stays(4), stays(5)), (None, Some("professional")), "the first one was paid");
+}
+
+/// A smaller plan is told there; before that is noted here, it is taken back.
+#[test]
+fn what_was_told_before_something_else_was_decided_is_known_to_differ() {
+    let rich = vec![started(), recorded(active("price_2")), changed("free", professional(), true)];
+    let reason = || "asked".to_owned();
+    let scheduled = SubscriptionEvent::PlanChangeScheduled {
+        plan: PlanTerms { price: Some(a_price()), ..recruiter() },
+        effective_at: march().end,
+        reason: reason(),
+        by_provider: false,
+    };
+    let smaller = [rich, vec![scheduled]].concat();
+    let reached = after::<Subscription>(smaller.clone()).reached();
+    let withdrawn = SubscriptionEvent::PlanChangeWithdrawn { reason: reason(), by_provider: false };
+    let history = [smaller, vec![withdrawn, SubscriptionEvent::ProviderInformed { part: Some(reached) }]].concat();
+    let state = after::<Subscription>(history);
+    assert_eq!((state.wanted("free"), state.untold), (&professional(), true));
+    assert_eq!((state.told.unwrap().code, state.paid_for), ("recruiter".to_owned(), Some(professional())));
 }
 
 #[test]

@@ -128,6 +128,17 @@ pub struct Paid {
     pub period_end: Option<DateTime<Utc>>,
 }
 
+/// A state of ours that the payment provider has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Number of its last event.
+    pub revision: u64,
+    /// The plan in force in it.
+    pub paid_for: PlanTerms,
+    /// The plan of the price that is invoiced next.
+    pub told: PlanTerms,
+}
+
 /// A plan that comes into force later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scheduled {

@@ -377,7 +377,7 @@ pub(crate) fn order_declined() -> Event {
 }
 
 pub(crate) fn provider_informed() -> Event {
-    SubscriptionEvent::ProviderInformed {}.into()
+    SubscriptionEvent::ProviderInformed { part: None }.into()
 }
 
 pub(crate) fn paid(status: SubscriptionStatus) -> Paid {

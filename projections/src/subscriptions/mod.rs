@@ -52,7 +52,7 @@ impl Projector for Subscriptions {
             // Between us and the payment provider: nothing that is shown changes.
             SubscriptionEvent::PlanOrdered { .. }
             | SubscriptionEvent::OrderDeclined { .. }
-            | SubscriptionEvent::ProviderInformed {} => return row,
+            | SubscriptionEvent::ProviderInformed { .. } => return row,
         };
         row.apply(change);
         row.updated_at = event.metadata.occurred_at;
@@ -115,7 +115,7 @@ impl SubscriptionRow {
             SubscriptionEvent::SubscriptionStarted { .. }
             | SubscriptionEvent::PlanOrdered { .. }
             | SubscriptionEvent::OrderDeclined { .. }
-            | SubscriptionEvent::ProviderInformed {} => {}
+            | SubscriptionEvent::ProviderInformed { .. } => {}
         }
     }
 
