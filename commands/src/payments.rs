@@ -199,6 +199,7 @@ fn paid(subscription: &PaidSubscription) -> Option<Paid> {
         status,
         cancel_at_period_end: subscription.cancel_at_period_end,
         period_end: subscription.period_end,
+        customer: Some(subscription.customer.clone()),
     })
 }
 

@@ -177,13 +177,14 @@ fn reached() -> impl Strategy<Value = Reached> {
 }
 
 fn paid() -> impl Strategy<Value = Paid> {
-    (text(), text(), status(), any::<bool>(), of(moment())).prop_map(
-        |(id, price, status, cancel_at_period_end, period_end)| Paid {
+    (text(), text(), status(), any::<bool>(), of(moment()), of(text())).prop_map(
+        |(id, price, status, cancel_at_period_end, period_end, customer)| Paid {
             id,
             price,
             status,
             cancel_at_period_end,
             period_end,
+            customer,
         },
     )
 }

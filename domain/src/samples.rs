@@ -166,6 +166,7 @@ fn every_optional_field_has_a_sample_without_it() {
     lacking("ProviderInformed.v1.json", "/part");
     lacking("ProviderStateRecorded.v1.minimal.json", "/paid");
     lacking("ProviderStateRecorded.v1.unknown_end.json", "/paid/period_end");
+    lacking("ProviderStateRecorded.v1.json", "/paid/customer");
     lacking("StatusChanged.v1.minimal.json", "/grace_until");
     lacking("PeriodOpened.v1.minimal.json", "/included");
     lacking("LimitChanged.v1.minimal.json", "/included");

@@ -273,6 +273,7 @@ macro_rules! contract_tests {
                 without_a_key_decisions_wait_and_nothing_fails,
                 whoever_does_not_pay_takes_in_nothing_after_the_time_of_grace,
                 overage_is_billed_once_for_each_entry,
+                overage_is_billed_to_whoever_pays_for_the_plan,
                 what_is_billed_waits_for_a_provider_that_is_down,
                 a_closed_period_takes_late_scores_as_entries_of_the_running_one;
             following:

@@ -535,6 +535,39 @@ pub async fn overage_is_billed_once_for_each_entry(store: Store) {
     crew.stop().await;
 }
 
+/// No invoice of the linked customer would ever have it.
+pub async fn overage_is_billed_to_whoever_pays_for_the_plan(store: Store) {
+    let (ports, provider) = paying_ports();
+    let crew = Crew::at_work(&store, &ports);
+    let (tenant, former, id) = paying(&store, &provider, "small").await;
+    let next = format!("cus_next_{}", tenant.id);
+    provider.change(&id, |sub| "canceled".clone_into(&mut sub.status));
+    notify(&store, "customer.subscription.deleted", &former).await;
+    until_all_is_done(&store).await;
+    payments::replace_customer(&store.bus, tenant.context(), next.clone(), "deleted there".to_owned()).await.unwrap();
+    let id = provider.add_subscription(&former, "price_metered", "active");
+    notify(&store, "customer.subscription.created", &former).await;
+    until_all_is_done(&store).await;
+    let job = stage::job(&store, &tenant).await;
+    let billed = async |text: &str| {
+        upload(&store, &ports, &tenant, job, text).await;
+        until_all_is_done(&store).await;
+        let mut billed: Vec<String> = provider.metered().into_iter().map(|usage| usage.customer).collect();
+        billed.sort_unstable();
+        billed
+    };
+    assert_eq!(billed("It is included").await, [""; 0]);
+    assert_eq!(billed("It is over that").await, [former.as_str()]);
+
+    // From the moment on at which the linked one pays, it is billed to that.
+    provider.change(&id, |sub| "canceled".clone_into(&mut sub.status));
+    provider.add_subscription(&next, "price_metered", "active");
+    notify(&store, "customer.subscription.created", &next).await;
+    until_all_is_done(&store).await;
+    assert_eq!(billed("So is this one").await, [former, next]);
+    crew.stop().await;
+}
+
 pub async fn what_is_billed_waits_for_a_provider_that_is_down(store: Store) {
     let (ports, provider) = paying_ports();
     let crew = Crew::at_work(&store, &ports);

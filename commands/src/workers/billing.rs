@@ -226,7 +226,7 @@ impl Workers {
     ) -> Result<(), WorkError> {
         let Metered { quantity, at } = metered;
         let subscription = self.bus.read::<Subscription>(item.tenant, item.tenant).await?;
-        let Some(customer) = subscription.customer else {
+        let Some(customer) = subscription.paying_customer().map(str::to_owned) else {
             tracing::warn!(quantity, "metered usage of a tenant that pays nothing is not billed");
             return self.done(item).await;
         };

@@ -123,6 +123,12 @@ impl Subscription {
         self.paid.as_ref().filter(|paid| paid.status.holds_plan()).ok_or(SubscriptionError::NothingPaid)
     }
 
+    /// Whose usage is invoiced: a former customer's where that pays for the plan.
+    pub fn paying_customer(&self) -> Option<&str> {
+        let paying = self.paid.as_ref().and_then(|paid| paid.customer.as_ref());
+        paying.or(self.customer.as_ref()).map(String::as_str)
+    }
+
     /// What became of the decision of this revision, when it could not be paid.
     pub fn declined(&self, revision: u64) -> Option<&Declined> {
         self.declined.iter().find(|declined| (declined.first..=declined.last).contains(&revision))
@@ -250,7 +256,11 @@ impl Subscription {
         if command.revision != self.revision {
             return Err(SubscriptionError::Outdated);
         }
-        let paid = command.paid.clone().filter(|paid| !paid.status.is_over());
+        let mut paid = command.paid.clone().filter(|paid| !paid.status.is_over());
+        if let Some(paid) = &mut paid {
+            // Where none is linked yet, this one is going to be.
+            paid.customer.take_if(|customer| self.customer.as_ref().is_none_or(|linked| linked == customer));
+        }
         let mut events = vec![];
         if paid != self.paid {
             events.push(SubscriptionEvent::ProviderStateRecorded { paid: paid.clone() });

@@ -47,6 +47,7 @@ fn paid(price: &str, status: SubscriptionStatus) -> Paid {
         status,
         cancel_at_period_end: false,
         period_end: Some(march().end),
+        customer: None,
     }
 }
 
@@ -346,6 +347,28 @@ fn a_customer_is_replaced_once_nothing_is_paid_by_it_and_stays_the_tenants() {
     given::<Subscription>(history.clone()).when(replace("cus_1")).then_expect_events(vec![replaced("cus_2", "cus_1")]);
     let back = [history, vec![replaced("cus_2", "cus_1")]].concat();
     given::<Subscription>(back).when(link("cus_2")).then_expect_events(vec![]);
+}
+
+#[test]
+fn who_pays_is_known_where_it_is_not_the_linked_customer() {
+    let by = |customer: &str| Some(Paid { customer: Some(customer.to_owned()), ..active("price_1").unwrap() });
+    let begun = then(vec![started()], by("cus_1"));
+    assert_eq!(begun, paying()[1..], "it is linked next");
+    let linked = SubscriptionEvent::CustomerLinked { customer: "cus_1".to_owned() };
+    let history = [vec![started()], begun, vec![linked]].concat();
+    assert_eq!(then(&history, by("cus_1")), []);
+    assert_eq!(after::<Subscription>(history.clone()).paying_customer(), Some("cus_1"));
+
+    let (former, customer) = ("cus_1".to_owned(), "cus_2".to_owned());
+    let replaced = SubscriptionEvent::CustomerReplaced { former, customer, reason: "deleted".to_owned() };
+    let history = [history, vec![recorded(None), replaced]].concat();
+    let bought = then(&history, by("cus_1"));
+    assert_eq!(bought[0], recorded(by("cus_1")));
+    let of_former = [history.clone(), bought].concat();
+    assert_eq!(then(&of_former, by("cus_1")), []);
+    assert_eq!(after::<Subscription>(of_former.clone()).paying_customer(), Some("cus_1"));
+    assert_eq!(then(&of_former, by("cus_2")), [recorded(active("price_1"))]);
+    assert_eq!(after::<Subscription>(history).paying_customer(), Some("cus_2"));
 }
 
 #[test]

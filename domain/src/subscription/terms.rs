@@ -126,6 +126,9 @@ pub struct Paid {
     pub cancel_at_period_end: bool,
     /// End of the time that is paid for.
     pub period_end: Option<DateTime<Utc>>,
+    /// Who pays for it there; `None`: the linked customer.
+    #[serde(default)]
+    pub customer: Option<String>,
 }
 
 /// A state of ours that the payment provider has.

@@ -111,7 +111,7 @@ async fn new_customer(
 async fn portal(caller: Caller, State(app): State<App>) -> Result<Json<PageResponse>, ApiError> {
     let provider = provider(&app)?;
     let subscription = app.bus.read::<Subscription>(caller.tenant, caller.tenant).await?;
-    let customer = subscription.customer.as_ref();
+    let customer = subscription.paying_customer();
     let customer = customer.ok_or_else(|| ApiError::not_found("No subscription found. Please subscribe first."))?;
     Ok(Json(PageResponse { url: provider.portal(customer).await.map_err(refused)? }))
 }

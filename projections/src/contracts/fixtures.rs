@@ -387,6 +387,7 @@ pub(crate) fn paid(status: SubscriptionStatus) -> Paid {
         status,
         cancel_at_period_end: true,
         period_end: Some(period(0).end),
+        customer: None,
     }
 }
 

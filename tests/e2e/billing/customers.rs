@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 use starscreen_tests::{Account, Answer, GOOD_CARD, Resume};
 
-use super::{Shop, prices};
+use super::{METER, Shop, prices};
 
 const GONE: &str = "Your customer account was deleted at the payment provider. Please ask the operator of this server to \
                     link a new one; until then nothing can be paid or changed there.";
@@ -185,8 +186,22 @@ async fn what_a_former_customer_buys_is_its_tenants() {
     shop.deliver().await;
     shop.until(&account, |seen| seen["plan"] == "starter").await;
     shop.settled().await;
-    shop.change(&account, "professional").await.expect(200);
-    assert_eq!(prices(&shop.stripe.subscriptions_of(&former)[0]), ["price_professional"]);
+    shop.change(&account, "enterprise").await.expect(200);
+    assert_eq!(prices(&shop.stripe.subscriptions_of(&former)[0]), ["price_enterprise", "price_usage"]);
     assert!(shop.stripe.subscriptions_of(&customer).is_empty());
+
+    // Two candidates are included; what is over them is on the invoice of whoever pays, and so are the pages.
+    let job = account.ready_job().await;
+    for _ in 0..3 {
+        let candidate = account.take_in(&job, &Resume::unique()).await;
+        account.until_candidate_is(&job, &candidate, "SCORED").await;
+    }
+    shop.settled().await;
+    let always = (Utc::now() - TimeDelta::days(365), Utc::now() + TimeDelta::days(365));
+    let metered = |customer: &str| shop.stripe.meter_total(METER, customer, always.0, always.1);
+    assert_eq!((metered(&former), metered(&customer)), (1, 0));
+    account.post("subscriptions/portal").send().await.expect(200);
+    let portal = shop.stripe.calls("/v1/billing_portal/sessions").pop().unwrap();
+    assert!(format!("{portal:?}").contains(&former), "{portal:?}");
     assert_eq!(reconciled(&shop, &account)["verdict"], "ok");
 }
