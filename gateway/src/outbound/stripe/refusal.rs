@@ -247,9 +247,19 @@ mod tests {
         let long = json!({"type": "card_error", "message": "x".repeat(10_000)});
         let PaymentsError::Declined { code: None, reason } = answered(402, &long).error else { panic!("not declined") };
         assert_eq!(reason.len(), MAX_SENTENCE_CHARS);
-        for error in [invalid("resource_missing", "payment_method"), invalid("resource_missing", "customer")] {
-            assert!(matches!(answered(400, &error).error, PaymentsError::Declined { .. }), "{error}");
+        let method = answered(400, &invalid("resource_missing", "payment_method")).error;
+        assert!(matches!(method, PaymentsError::Declined { .. }), "{method}");
+    }
+
+    #[test]
+    fn a_customer_that_is_not_there_is_gone() {
+        let unnamed = json!({"type": "invalid_request_error", "code": "resource_missing", "param": "id",
+            "message": "No such customer: 'cus_1'"});
+        for error in [invalid("resource_missing", "customer"), unnamed] {
+            assert!(matches!(answered(404, &error).error, PaymentsError::CustomerGone), "{error}");
         }
+        let another = answered(404, &invalid("resource_missing", "subscription")).error;
+        assert!(!matches!(another, PaymentsError::CustomerGone), "{another}");
     }
 
     #[test]
