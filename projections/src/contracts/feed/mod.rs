@@ -18,7 +18,7 @@ use crate::Feed;
 /// Longer than any wait may be, even on a busy machine.
 const BOUND: Duration = Duration::from_secs(5);
 /// In which everything that is appended meanwhile can be read, also when the machine is busy with other things.
-const READ_WITHIN: Duration = Duration::from_mins(1);
+const READ_WITHIN: Duration = Duration::from_secs(20);
 /// A wait that takes this long was ended by its own bound, not by the event.
 const NOT_WOKEN: Duration = Duration::from_millis(200);
 
