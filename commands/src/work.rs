@@ -15,12 +15,12 @@ use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use starscreen_domain::{
     AttemptId, TenantId,
-    work::{Lane, Task},
+    work::{Asked, Lane, Task},
 };
 use uuid::Uuid;
 
 use crate::{
-    append::{Lease, Wakes},
+    append::{Lease, NewWork, Wakes, insert_work},
     db::{Db, Scope},
 };
 
@@ -319,42 +319,21 @@ impl WorkQueue {
     ) -> Result<bool, sqlx::Error> {
         const PUT_OFF: &str = "UPDATE work SET lease = NULL, free_at_ms = $1, attempts = 0, last_error = NULL,
                 failing_since_ms = NULL WHERE id = $2 AND lease = $3";
-        const COLUMNS: &[&str] = &[
-            "id",
-            "lane",
-            "urgent",
-            "tenant_id",
-            "subject",
-            "task",
-            "correlation_id",
-            "causation_id",
-            "created_at_ms",
-            "free_at_ms",
-            "attempts",
-        ];
-        let now = Utc::now().timestamp_millis();
         let mut tx = self.db.begin(Scope::All).await?;
         let lease = item.lease;
         let values = vec![until.timestamp_millis().into(), lease.work_id.into(), lease.attempt.0.into()];
         if tx.execute(PUT_OFF, values).await? == 0 {
             return Ok(false);
         }
-        let asked = also.map(|task| {
-            vec![
-                Uuid::now_v7().into(),
-                task.lane().name().into(),
-                0_i64.into(),
-                item.tenant.0.into(),
-                item.subject.into(),
-                serde_json::to_string(task).unwrap_or_default().into(), // names and numbers: cannot fail
-                item.correlation_id.into(),
-                item.causation_id.into(),
-                now.into(),
-                now.into(),
-                0_i64.into(),
-            ]
+        let asked = also.map(|task| NewWork {
+            id: Uuid::now_v7(),
+            tenant_id: item.tenant,
+            urgent: false,
+            asked: Asked { subject: item.subject, task: task.clone(), due: None },
+            correlation_id: item.correlation_id,
+            causation_id: item.causation_id,
         });
-        tx.insert("work", COLUMNS, asked.into_iter().collect()).await?;
+        insert_work(&mut tx, &asked, Utc::now()).await?;
         tx.commit().await?;
         if let Some(task) = also {
             self.wakes.wake(task.lane());

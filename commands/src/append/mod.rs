@@ -17,6 +17,7 @@ use starscreen_domain::{
 };
 use uuid::Uuid;
 
+pub(crate) use rows::insert_work;
 pub(crate) use writer::read_head;
 pub use writer::{Wakes, Writer};
 

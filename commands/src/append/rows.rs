@@ -8,7 +8,7 @@ use starscreen_domain::TenantId;
 use uuid::Uuid;
 
 use super::{
-    Append, AppendError, Lease, NewReceipt, Place,
+    Append, AppendError, Lease, NewReceipt, NewWork, Place,
     heads::{Heads, Next},
 };
 use crate::db::{Db, Scope, Tx};
@@ -47,7 +47,7 @@ async fn try_write(db: &Db, heads: &mut Heads, group: &[Append]) -> Result<Optio
     let receipts = group.iter().zip(&places).filter_map(|(append, at)| append.receipt.as_ref().map(|r| (r, at)));
     insert_receipts(&mut tx, receipts, now).await?;
     insert_subjects(&mut tx, group).await?;
-    insert_work(&mut tx, group, now).await?;
+    insert_work(&mut tx, group.iter().flat_map(|append| &append.work), now).await?;
     move_dead_work(&mut tx, group, now).await?;
     tx.commit().await?;
     if let Some(next) = next {
@@ -209,7 +209,11 @@ async fn insert_subjects(tx: &mut Tx, group: &[Append]) -> Result<(), AppendErro
     Ok(())
 }
 
-async fn insert_work(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Result<(), AppendError> {
+pub(crate) async fn insert_work(
+    tx: &mut Tx,
+    asked: impl IntoIterator<Item = &NewWork>,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
     const COLUMNS: &[&str] = &[
         "id",
         "lane",
@@ -225,7 +229,7 @@ async fn insert_work(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Resul
     ];
     let at_ms = now.timestamp_millis();
     let mut rows: Vec<Vec<Value>> = Vec::new();
-    for work in group.iter().flat_map(|append| &append.work) {
+    for work in asked {
         let task = serde_json::to_string(&work.asked.task).unwrap_or_default(); // names and numbers: cannot fail
         rows.push(vec![
             work.id.into(),
@@ -241,8 +245,7 @@ async fn insert_work(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Resul
             0_i64.into(),
         ]);
     }
-    tx.insert("work", COLUMNS, rows).await?;
-    Ok(())
+    tx.insert("work", COLUMNS, rows).await.map(drop)
 }
 
 async fn move_dead_work(tx: &mut Tx, group: &[Append], now: DateTime<Utc>) -> Result<(), AppendError> {
